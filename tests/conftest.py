@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from ecg_tasks.cli import terminal
 from ecg_tasks.parsing import asking
+from tests.browsers import chromium
 from tests.patience import give_way
 from tests.reading_here import read_all_here
 
@@ -113,6 +114,13 @@ def read_in_this_process(monkeypatch):
 def _console_of_its_own():
     """Let each test's commands make their console anew: it keeps the width that it had when a process first printed."""
     terminal.console_of.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

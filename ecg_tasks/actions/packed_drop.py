@@ -21,6 +21,7 @@ from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.archive.taken_archives import taken_before
 from ecg_tasks.archive.workspace import open_store
+from ecg_tasks.pipeline.intake import filling
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.readers.file_names import header_of_segments, is_label_table
 from ecg_tasks.settings import Settings
@@ -138,17 +139,11 @@ def _by_recording(files: Sequence[File]) -> list[list[File]]:
 
 
 def _parts(recordings: Iterable[Sequence[File]]) -> Iterator[list[File]]:
-    part: list[File] = []
-    n_bytes = 0
-    for files in recordings:
-        size = sum(_size(content) for _, content in files)
-        if part and (n_bytes + size > BYTES_AN_ARCHIVE or len(part) + len(files) > FILES_AN_ARCHIVE):
-            yield part
-            part, n_bytes = [], 0
-        part.extend(files)
-        n_bytes += size
-    if part:
-        yield part
+    def weights(files: Sequence[File]) -> tuple[int, int]:
+        return sum(_size(content) for _, content in files), len(files)
+
+    for part in filling.groups(recordings, weights, most=(BYTES_AN_ARCHIVE, FILES_AN_ARCHIVE)):
+        yield [file for files in part for file in files]
 
 
 def _size(content: object) -> int:

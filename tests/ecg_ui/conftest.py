@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ecg_tasks.archive import registry
+from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.workspace import now
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms
 from ecg_tasks.pipeline.intake import inbox
@@ -17,6 +17,8 @@ FORMULA = "=cmd|'/c calc'!A1.csv"
 RUN_ID = "manual__2026-03-02T00:00:00+00:00"
 HERE = "http://testserver"
 PASSWORD = "correct horse battery"
+HALF = "Mustermann/Erika.hea"
+"""Half a recording in the inbox, under a name that tells who it is."""
 
 
 @pytest.fixture(scope="session")
@@ -153,3 +155,12 @@ def token_of():
         return found[1]
 
     return read
+
+
+@pytest.fixture
+def waiting(archive):
+    """Half a recording and an upload that goes on, in the inbox."""
+    named = {f"{keys.INBOX}{HALF}": b"Erika 1 500 5000\nErika.dat 16 200 16 0 0 0 0 I\n", f"{keys.INBOX}late.edf.part": b"0"}
+    archive.store.put_many((key, data, "application/octet-stream") for key, data in named.items())
+    yield archive.store
+    archive.store.delete_many([*named, *(key for key in archive.store.list_keys(keys.INTAKES) if "/released-" in key)])

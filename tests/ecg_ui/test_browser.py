@@ -4,7 +4,6 @@ Not here: what needs a scheduler (``end_to_end/test_ui``), and the trace by itse
 """
 
 import re
-import shutil
 import threading
 import time
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 import uvicorn
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from ecg_tasks.archive import audit, keys, verdicts
 from ecg_tasks.errors import BadInputError, Reason
@@ -22,9 +21,10 @@ from ecg_tasks.queries import review_queue
 from ecg_ui import deciding
 from ecg_ui.rendering import DONE
 from tests.accessibility import faults, faults_in_all_looks
+from tests.browsers import IN_A_BROWSER
+from tests.ecg_ui.conftest import HALF
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
+pytestmark = [*IN_A_BROWSER]
 ONE, OTHER = "aaaa00000001", "aaaa00000002"
 REFUSED = {
     "x/scan.dcm": (Reason.UNREADABLE, b"\x89HDF\r\n\x1a\n" + bytes(range(256))),
@@ -33,15 +33,6 @@ REFUSED = {
     "x/letter.pdf": (Reason.UNKNOWN_FORMAT, b"%PDF-1.7 \xff\xfe"),
 }
 RUN = "page__2026-03-02T00:00:00+00:00-0123abcd"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +80,6 @@ def admin_page(page_of):
     """The window of somebody who may do everything."""
     with page_of("admin") as page:
         yield page
-
-
-@pytest.fixture
-def waiting(archive):
-    """Half a recording, and an upload that goes on, in the inbox."""
-    named = {f"{keys.INBOX}ward/half.hea": b"half 1 500 5000\nhalf.dat 16 200 16 0 0 0 0 I\n", f"{keys.INBOX}late.edf.part": b"0"}
-    archive.store.put_many((key, data, "application/octet-stream") for key, data in named.items())
-    yield archive.store
-    archive.store.delete_many([*named, *(key for key in archive.store.list_keys(keys.INTAKES) if "/released-" in key)])
 
 
 @pytest.fixture
@@ -287,18 +269,18 @@ def test_calipers_measure_on_the_page_by_mouse_and_by_keys(admin_page, ids):
 def test_files_of_the_inbox_are_deleted_and_released(admin_page, waiting, started):
     """Whoever ticks a file and presses a button is told what became of it; the log has the name, and the intake is started."""
     admin_page.goto("/ecg/inbox")
-    admin_page.get_by_label("ward/half.hea").check()
+    admin_page.get_by_label(HALF).check()
     admin_page.get_by_role("button", name="Release").click()
     expect(admin_page.get_by_role("status")).to_contain_text(DONE["released"])
-    expect(admin_page.get_by_role("row", name="ward/half.hea")).to_contain_text("the next run")
+    expect(admin_page.get_by_role("row", name=HALF)).to_contain_text("the next run")
     assert list(started) == ["ingest_records"]
     admin_page.get_by_label("late.edf.part").check()
     admin_page.get_by_role("button", name="Delete").click()
     expect(admin_page.get_by_role("status")).to_contain_text(DONE["deleted"])
     expect(admin_page.get_by_role("row", name="late.edf.part")).to_have_count(0)
-    assert waiting.list_keys(keys.INBOX) == [f"{keys.INBOX}ward/half.hea"]
+    assert waiting.list_keys(keys.INBOX) == [f"{keys.INBOX}{HALF}"]
     acts = [(entry.action, entry.who, entry.detail["inbox"]) for _, entry in audit.entries(waiting) if entry.subject == keys.INBOX][-2:]
-    assert acts == [("release", "ada", ["ward/half.hea"]), ("delete", "ada", ["late.edf.part"])]
+    assert acts == [("release", "ada", [HALF]), ("delete", "ada", ["late.edf.part"])]
 
 
 def test_two_versions_are_chosen_and_compared(admin_page, both_decided):

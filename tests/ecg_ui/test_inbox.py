@@ -12,19 +12,10 @@ from ecg_tasks.queries import first_steps, inbox
 from ecg_ui import deciding, rendering
 from ecg_ui.app import create_app
 from ecg_ui.pages import help_pages
+from tests.ecg_ui.conftest import HALF
 
 OWN = {"sec-fetch-site": "same-origin"}
-NAME = "Mustermann/Erika.hea"
 RUN = "page__2026-03-02T00:00:00+00:00-0123abcd"
-
-
-@pytest.fixture
-def waiting(archive):
-    """Half a recording and an upload that goes on, in the inbox."""
-    named = {f"{keys.INBOX}{NAME}": b"Erika 1 500 5000\nErika.dat 16 200 16 0 0 0 0 I\n", f"{keys.INBOX}late.edf.part": b"0"}
-    archive.store.put_many((key, data, "application/octet-stream") for key, data in named.items())
-    yield archive.store
-    archive.store.delete_many([*named, *(key for key in archive.store.list_keys(keys.INTAKES) if "/released-" in key)])
 
 
 @pytest.fixture
@@ -37,7 +28,7 @@ def started(monkeypatch):
     return runs
 
 
-def ids(store, name=NAME) -> list[str]:
+def ids(store, name=HALF) -> list[str]:
     """By which id forms name a file."""
     return [one.id for one in inbox.waiting(store).files if one.name == name]
 
@@ -48,7 +39,7 @@ def test_it_says_what_each_file_waits_for_and_until_when(admin, viewer, waiting,
     text, seen = admin.get("/ecg/inbox").text, viewer.get("/ecg/inbox").text
     for page in (text, seen, admin.get("/ecg/").text):
         assert "1 file waits for the other files that its header names, until 20" in page
-    assert NAME in text
+    assert HALF in text
     assert 'name="file"' in text
     assert "Mustermann" not in seen
     assert "late.edf" not in seen

@@ -7,24 +7,22 @@ import io
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from ecg_tasks.archive import keys, registry
 from ecg_tasks.archive.documents import StoredVerdict, write
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.signals.sample_drop import sample_drop
+from tests.browsers import IN_A_BROWSER
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.browser,
+    *IN_A_BROWSER,
     pytest.mark.chain("demo"),
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine (Debian: apt-get install chromium)"),
 ]
 FIRST, SECOND = "aaaa00000001", "aaaa00000002"
 PICTURES = os.environ.get("ECG_PICTURES", "")
@@ -48,15 +46,6 @@ def night(demo, ecg, stack, objects, todays_version):
             registry.write_champion(store, recipe=recipe, version=FIRST, since="2026-01-01T00:00:00+00:00", who="test", why="the first one")
         ecg("run", "classify_records", "--wait", "--conf", '{"scope": "all"}')
         yield store
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,22 @@
 """Here: tests of the report in a real browser: sorting, filters, paging, and that no request leaves the page."""
 
 import io
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from ecg_tasks.labels import Decision
 from ecg_tasks.reporting.difference import render_difference
 from ecg_tasks.reporting.model import ReportedClass
 from ecg_tasks.reporting.pages import record_page, render_report
 from tests.accessibility import faults, faults_in_all_looks
+from tests.browsers import IN_A_BROWSER
 from tests.reporting.test_attribution import attribution
 from tests.reporting.test_difference import _changed, _difference
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
+pytestmark = [*IN_A_BROWSER]
 
 
 @pytest.fixture

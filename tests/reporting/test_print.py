@@ -1,20 +1,18 @@
 """Here: the record page printed by a real browser and measured in the PDF. Not here: the page on a screen (``test_browser``)."""
 
 import ctypes
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pypdfium2
 import pytest
-from playwright.sync_api import sync_playwright
 
 from ecg_tasks.reporting.pages import record_page
 from ecg_tasks.signals.record import STANDARD_LEADS
+from tests.browsers import IN_A_BROWSER, chromium
 from tests.reporting.test_attribution import attribution
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
+pytestmark = [*IN_A_BROWSER]
 MM_PER_POINT = 25.4 / 72
 A4_LANDSCAPE_MM = (297, 210)
 
@@ -31,12 +29,10 @@ def printed(report, details):
     over_time = np.zeros((12, 500))
     over_time[1, 100:110], over_time[1, 300:310] = 0.8, -0.8  # of lead II, whose ten seconds are all shown
     content = record_page(report, replace(detail, attribution=attribution(over_time=over_time))).decode()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page()
         page.set_content(content)
         yield lambda paper: page.pdf(print_background=True, prefer_css_page_size=True, format=paper)
-        browser.close()
 
 
 def _paths_mm(pdf: bytes) -> list[tuple[tuple[float, float], np.ndarray]]:

@@ -1,30 +1,19 @@
 """Here: the trace of a record in a real browser: layouts, zoom, names in sight, calipers, a phone. Not here: its print (``test_print``)."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from ecg_tasks.reporting.model import RecordDetail
 from ecg_tasks.reporting.pages import record_page
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
+from tests.browsers import IN_A_BROWSER
 from tests.reporting.conftest import heartbeat_record, prediction, run_report
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
+pytestmark = [*IN_A_BROWSER]
 LEFT, TOP = 160, 40
 """Where the paper begins, in units of the drawing, of which a second has 500 and a mV 200."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 def page_of(record):

@@ -15,7 +15,7 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import Drop, InboxFile, LabelTableFile
 from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.pipeline.intake import headers
+from ecg_tasks.pipeline.intake import filling, headers
 from ecg_tasks.pipeline.intake.headers import MAX_UNREAD, Said
 from ecg_tasks.pipeline.intake.inbox import checked_path
 from ecg_tasks.readers.file_names import (
@@ -163,20 +163,13 @@ def batches(drops: Sequence[Drop], *, min_tasks: int) -> Iterator[list[Drop]]:
 
     An inbox below ``min_tasks`` times 64 MB is cut finer, so that so many tasks share it, but not below what fills a shard.
     """
-    sizes = [sum(file.size for file in drop.files) for drop in drops]
-    most = min(max(sum(sizes) // min_tasks, _LEAST_BATCH_BYTES), _BATCH_BYTES)
-    batch: list[Drop] = []
-    n_bytes = n_files = 0
-    for drop, size in zip(drops, sizes, strict=True):
-        files = len(drop.files)
-        if batch and (n_bytes + size > most or len(batch) == _BATCH_DROPS or n_files + files > _BATCH_FILES):
-            yield batch
-            batch, n_bytes, n_files = [], 0, 0
-        batch.append(drop)
-        n_bytes += size
-        n_files += files
-    if batch:
-        yield batch
+    most = min(max(sum(map(n_bytes, drops)) // min_tasks, _LEAST_BATCH_BYTES), _BATCH_BYTES)
+    return filling.groups(drops, lambda drop: (n_bytes(drop), 1, len(drop.files)), most=(most, _BATCH_DROPS, _BATCH_FILES))
+
+
+def n_bytes(drop: Drop) -> int:
+    """Return how many bytes the files of a drop have."""
+    return sum(file.size for file in drop.files)
 
 
 class _Inbox:

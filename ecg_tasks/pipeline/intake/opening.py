@@ -13,7 +13,7 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.documents import Drop, InboxFile
 from ecg_tasks.archive.object_store import ObjectInfo
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.pipeline.intake import headers
+from ecg_tasks.pipeline.intake import filling, headers
 from ecg_tasks.pipeline.intake.drops import sort_members
 from ecg_tasks.pipeline.intake.headers import Said
 from ecg_tasks.readers import packed
@@ -59,16 +59,7 @@ class Opened:
         if self.packing is Packing.TAR_GZ:
             most = max(most, -(-sum(sizes) // _TURNS_OF_GZIP))
             n_drops = max(n_drops, -(-len(sizes) // _TURNS_OF_GZIP))
-        batch: list[Drop] = []
-        n_bytes = 0
-        for drop, size in zip(self.drops, sizes, strict=True):
-            if batch and (n_bytes + size > most or len(batch) == n_drops):
-                yield batch
-                batch, n_bytes = [], 0
-            batch.append(drop)
-            n_bytes += size
-        if batch:
-            yield batch
+        return filling.groups(self.drops, lambda drop: (self._n_packed(drop), 1), most=(most, n_drops))
 
     def _n_packed(self, drop: Drop) -> int:
         return sum(self.members[file.member].end - self.members[file.member].at for file in drop.files)

@@ -11,7 +11,8 @@ from ecg_tasks.archive.documents import Drop
 from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.errors import BadInputError, MissingObjectError
 from ecg_tasks.parsing.here import AskedDrop, Found, ParseAll
-from ecg_tasks.pipeline.intake.drops import PASSED_OVER
+from ecg_tasks.pipeline.intake import filling
+from ecg_tasks.pipeline.intake.drops import PASSED_OVER, n_bytes
 from ecg_tasks.pipeline.intake.keeping import Keeping
 
 GROUPS_AT_ONCE = 4
@@ -59,14 +60,4 @@ def read_drops(drops: Sequence[Drop], *, get: Callable[[Drop], DropBytes], parse
 
 def _groups(drops: Sequence[Drop]) -> Iterable[list[Drop]]:
     most = min(MOST_DROPS, -(-len(drops) // _GROUPS))
-    group: list[Drop] = []
-    n_bytes = 0
-    for drop in drops:
-        size = sum(file.size for file in drop.files)
-        if group and (len(group) == most or n_bytes + size > _MOST_BYTES):
-            yield group
-            group, n_bytes = [], 0
-        group.append(drop)
-        n_bytes += size
-    if group:
-        yield group
+    return filling.groups(drops, lambda drop: (n_bytes(drop), 1), most=(_MOST_BYTES, most))
