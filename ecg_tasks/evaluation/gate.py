@@ -189,7 +189,7 @@ def evaluate_candidate(
     ece = float(weighted_ece(truth, probability, np.ones((1, truth.size)))[0])
     auroc = auroc_interval(truth, probability, patients, seed=seed, n_resamples=n_resamples)
     figures = {"candidate_auroc": auroc}
-    on = f"on {truth.size} test records of {np.unique(patients).size} patients"
+    on = f"on {truth.size:,} test records of {np.unique(patients).size:,} patients"
     faults = _faults(sensitivity, ece, rules)
     promote, kind, reason = True, VerdictKind.FIRST, _first(auroc, on, faults)
     if champion is not None:
@@ -234,8 +234,8 @@ def _compare_classes(
         held.append(name)
         if not difference.low > -rules.class_margin:
             fallen.append(
-                f"its AUROC of {name} may be worse by more than {rules.class_margin}: difference {difference.text()} on {truth.size} test"
-                f" records of {np.unique(patients).size} patients"
+                f"its AUROC of {name} may be worse by more than {rules.class_margin}: difference {difference.text()} on {truth.size:,} test"
+                f" records of {np.unique(patients).size:,} patients"
             )
     parts = [f"not worse by more than {rules.class_margin} in {', '.join(held)}"] if held else []
     parts += [f"too few test patients to compare {', '.join(too_few)}"] if too_few else []
@@ -255,7 +255,7 @@ def _evaluate_later(difference: Interval, comparison: str, new_data: NewData, ru
     not_better = f"it is not shown to be better than the champion: {comparison}"
     if rules.promotion is not PromotionPolicy.REFRESH:
         return False, VerdictKind.REJECTED, f"{not_better}; a part of its interval is not above 0"
-    seen = f"{new_data.n_new} of its {new_data.n_training} training records are new to the champion"
+    seen = f"{new_data.n_new:,} of its {new_data.n_training:,} training records are new to the champion"
     if new_data.n_new == 0 or new_data.share < rules.min_new_share:
         return False, VerdictKind.REJECTED, f"{not_better}, and it is not a refresh: {seen}; at least {rules.min_new_share:.0%} must be new"
     if difference.low > -rules.margin:

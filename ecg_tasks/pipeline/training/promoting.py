@@ -52,40 +52,40 @@ def question(run_id: str, *, pages: str = "") -> str:
     """
     store = open_store()
     work, verdict = _evaluated(store, run_id)
-    asked = (
-        f"The new version `{work.version}` of the recipe `{work.recipe}` passed the gate:"
-        f" it is **{_PASSED.get(verdict.kind, verdict.kind)}**. {_tested(verdict)}"
-    )
-    added = "Somebody else trained this network. Only its author knows whether it has seen the test patients before." if work.added else ""
+    new = f"new version `{work.version}` of the recipe `{work.recipe}`"
+    asked = f"The {new} passed the gate: it is **{_PASSED.get(verdict.kind, verdict.kind)}**."
     otherwise = f"version `{verdict.champion}` continues to decide" if verdict.champion else "no version of this recipe decides"
     follows = (
         f"**Approve**: from the next run of `{DagId.CLASSIFY_RECORDS}` on, the new version decides on all recordings."
         f" **Reject**, or no answer in two days: {otherwise}."
     )
+    if not verdict.promote:
+        asked = f"The gate rejected the {new}."
+        follows = f"No answer can promote it: {otherwise}."
     figures = _figures(verdict)
     reason = f"What the gate found: {verdict.reason}."
-    parts = (asked, added, follows, figures, _EXPLAINED if figures else "", reason, verdict.note, _links(work, verdict, pages))
+    tested = _tested(verdict, added=bool(work.added))
+    parts = (f"{asked} {tested}", follows, figures, _EXPLAINED if figures else "", reason, verdict.note, _links(work, verdict, pages))
     return "\n\n".join(filter(None, parts))
 
 
 _PASSED: dict[str, str] = {
     VerdictKind.FIRST: "the first model of this recipe",
     VerdictKind.BETTER: "better than the serving version",
-    VerdictKind.REFRESH: "a refresh: as good as the serving version, and trained on newer data",
+    VerdictKind.REFRESH: "a refresh: not shown to be better, but about as good, and trained on newer data",
 }
 _EXPLAINED = (
     "AUROC: 1 is a perfect ranking, 0.5 is guessing. Sensitivity: the share of the abnormal recordings that are found."
-    " Calibration error: how far the probabilities are from what was observed; 0 is best."
+    " Calibration error: how far the probabilities are from what was observed; 0 is best. Champion: the serving version."
 )
 
 
-def _tested(verdict: StoredVerdict) -> str:
-    if not verdict.champion:
-        return "It was tested on patients whose recordings were not used to train it."
-    return (
-        f"It was compared with the serving version, `{verdict.champion}`, on the same test patients, whose recordings were not used to"
-        " train either of them."
-    )
+def _tested(verdict: StoredVerdict, *, added: bool) -> str:
+    """Say how a version was tested; of a network that somebody else ``added``, nobody here knows what it was trained on."""
+    against = f"It was compared with the serving version, `{verdict.champion}`, on the same test patients." if verdict.champion else ""
+    if added:
+        return f"{against} Somebody else trained its network. Only the author knows whether it has seen the test patients before.".strip()
+    return f"{against} Recordings of the test patients were not used for training.".strip()
 
 
 def _links(work: TrainingJob, verdict: StoredVerdict, pages: str) -> str:

@@ -176,7 +176,11 @@ def test_the_question_says_what_follows_from_each_answer(store):
     assert "no answer in two days: no version of this recipe decides." in promoting.question("r")
     work = TrainingJob(run="r", recipe=RECIPE, version="b", dataset_id="ds", epochs=0, seed=0, added="00ff")
     write(store, promoting.job_key("r"), work)
-    assert "Only its author knows whether it has seen the test patients" in promoting.question("r")
+    told = promoting.question("r")
+    assert "Only the author knows whether it has seen the test patients" in told
+    assert "were not used for training" not in told
+    assert "The gate rejected the new version `d`" in promoting.question("no")
+    assert "No answer can promote it: version `a` continues to decide." in promoting.question("no")
 
 
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.95}
@@ -185,7 +189,10 @@ DIFFERENCE = {"value": 0.02, "low": -0.01, "high": 0.05}
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("better", "better than the serving version"), ("refresh", "a refresh: as good as the serving version, and trained on newer data")],
+    [
+        ("better", "better than the serving version"),
+        ("refresh", "a refresh: not shown to be better, but about as good, and trained on newer data"),
+    ],
 )
 def test_the_question_shows_figures_interval_and_card(store, kind, words):
     """Whoever approves sees what the gate saw, which of the two it is, and where the card and the comparison are."""
