@@ -65,7 +65,7 @@ class KnownLabels:
             same, at_once = ids[1:] == ids[:-1], entries["moment"][1:] == entries["moment"][:-1]
             is_last = np.append(~same, np.ones(min(len(ids), 1), bool))
             unsure.update(unpacked(ids[1:][same & at_once & is_last[1:]]))
-            heads.append(ids[is_last][-len(rows) % _EVERY :: _EVERY])
+            heads.append(ids[is_last][-len(rows) % _EVERY :: _EVERY].copy())  # not a view, which would keep all of them
             rows.append(entries[is_last][["id", "label"]].astype(_IN_FORCE))
         found = in_force(entry for data in store.get_many(listed if unsure else ()) for entry in load_labels(data, of_records=unsure))
         exact = {record_id: found[record_id].label if record_id in found else None for record_id in unsure}

@@ -78,10 +78,10 @@ class RunTableWriter:
         table = pa.table({field.name: _array(columns[field.name], field.type) for field in self._schema}, schema=self._schema)
         keys = _keys_of(table)
         self._ids.append(_ids_of(keys))
-        self._sample.append(keys[-self._n_rows % self._every :: self._every])
+        self._sample.append(keys[-self._n_rows % self._every :: self._every].copy())  # not a view, which would keep all of them
         self._n_rows += len(keys)
         if sum(map(len, self._sample)) >= 2 * _SAMPLED:
-            self._sample, self._every = [np.concatenate(self._sample)[::2]], 2 * self._every
+            self._sample, self._every = [np.concatenate(self._sample)[::2].copy()], 2 * self._every
         self._waiting.append(table)
         if sum(one.num_rows for one in self._waiting) >= ROWS_AT_ONCE:
             self._flush()

@@ -188,7 +188,8 @@ def _numbered(records: Rows) -> tuple[Rows, int]:
         is_first = np.append(np.ones(min(len(rows), 1), bool), rows["of"][1:] != rows["of"][:-1])
         of_firsts.append(_rows(_PLACED, of=rows["place"][is_first][np.cumsum(is_first) - 1], place=rows["place"]))
     of_numbers, n_patients = Rows(_PLACED), 0
-    for part in dealt(of_firsts, lambda rows: rows["of"].astype(np.int64) * n_parts // n_records, n_parts):
+    begins = np.unique(_ends_of_parts(of_firsts, "of"))
+    for part in dealt(of_firsts, lambda rows: np.searchsorted(begins, rows["of"], side="right"), len(begins) + 1):
         rows = part.read()
         firsts, number = np.unique(rows["of"], return_inverse=True)
         of_numbers.append(_rows(_PLACED, of=n_patients + number, place=rows["place"]))
@@ -205,9 +206,7 @@ def _numbered(records: Rows) -> tuple[Rows, int]:
 
 def _by_probability(records: Rows) -> Rows:
     """Return records by falling probability; of equals the last comes first."""
-    n_parts, every = n_parts_of(len(records)), max(len(records) // _SAMPLED, 1)
-    sample = np.sort(np.concatenate([piece["probability"][::every] for piece in records.pieces()]))
-    picked = sample[[-(-part * len(sample) // n_parts) for part in range(1, n_parts)]]
+    picked = _ends_of_parts(records, "probability")
     frequent = picked[1:][picked[1:] == picked[:-1]]  # a part has only one of these, for it may be too long to be sorted
     begins = np.unique(np.concatenate([picked, np.nextafter(frequent, np.inf)]))
     found = Rows(_NUMBERED)
@@ -219,6 +218,14 @@ def _by_probability(records: Rows) -> Rows:
         else:
             rows = part.read()
             found.append(rows[np.argsort(rows["probability"], kind="stable")[::-1]])
+    return found
+
+
+def _ends_of_parts(rows: Rows, column: str) -> NDArray[Any]:
+    """Return the values at which as many rows end as can be sorted at once, in rising order, by a sample; what is frequent is repeated."""
+    n_parts, every = n_parts_of(len(rows)), max(len(rows) // _SAMPLED, 1)
+    sample = np.sort(np.concatenate([piece[column][::every].copy() for piece in rows.pieces()]))  # no views, which would keep all rows
+    found: NDArray[Any] = sample[[-(-part * len(sample) // n_parts) for part in range(1, n_parts)]]
     return found
 
 

@@ -1,5 +1,7 @@
 """The label in force of every record, known in few bytes, is what all entries together say."""
 
+import tracemalloc
+
 import numpy as np
 
 from ecg_tasks import disk_rows
@@ -61,3 +63,22 @@ def test_a_moment_that_is_written_otherwise_counts_as_its_text(bucket):
     ]
     write_labels(bucket, entries)
     assert KnownLabels.read(bucket).of(NAMES[:1]) == ["abnormal"]
+
+
+def test_more_labels_take_no_more_memory(bucket, monkeypatch):
+    """They are read, put in order and asked for some at a time."""
+    for name, value in (("ROWS_AT_ONCE", 500), ("SORTED_AT_ONCE", 1000)):
+        monkeypatch.setattr(disk_rows, name, value)
+    rng, held = np.random.default_rng(4), []
+    for n_more in (500, 4500, 15_000):  # the first imports what is needed
+        for _ in range(n_more // 500):
+            ids = [rng.bytes(16).hex() for _ in range(500)]
+            write_labels(bucket, [LabelEntry(record_id=one, label="normal", who="source:a", when="2026-01-01") for one in ids])
+        data = [bucket.get(key) for key in bucket.list_keys("labels/")]
+        monkeypatch.setattr(type(bucket), "get_many", lambda _, listed, data=data: iter(data) if listed else iter(()))
+        tracemalloc.start()
+        known = KnownLabels.read(bucket)
+        assert known.of(ids[:2]) == ["normal"] * 2
+        held.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (held[2] - held[1]) / 15_000 < 6, held  # bytes; an id has 16, and a part, which is small here, some kilobytes

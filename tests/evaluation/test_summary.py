@@ -1,6 +1,7 @@
 """The summary: figures where they belong, intervals by the right method, and a plain form that survives JSON."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -161,6 +162,28 @@ def test_records_lie_on_the_disk_as_they_would_in_memory(monkeypatch, n_digits):
         assert many.n_records.tolist() == np.bincount(kind, minlength=8).tolist()
         for name, is_in in many_records.GROUPS.items():
             assert many.n_patients_of[name] == np.unique(patients[is_in[kind]]).size, name
+
+
+def test_many_records_take_no_more_memory_than_fewer_of_as_many_patients(monkeypatch):
+    """What is as long as all records lies on the disk, while they are put in order as well as while they are gone through."""
+    for module, name, value in ((disk_rows, "ROWS_AT_ONCE", 500), (many_records, "ROWS_AT_ONCE", 500), (disk_rows, "SORTED_AT_ONCE", 1000)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(many_records, "BLOCK", 500)
+    monkeypatch.setattr(many_records, "_SAMPLED", 500)
+    peaks = []
+    for n_records in (1000, 20_000, 80_000):  # the first imports what is needed
+        rng = np.random.default_rng(1)
+        records = Rows(many_records.LABELLED)
+        for _ in range(n_records // 500):
+            some, patients = rng.random(500), rng.integers(300, size=500)
+            of = {"is_abnormal": some > 0.5, "is_called": some > 0.4, "is_decided": some > 0.1}
+            records.append(many_records.labelled(probability=some, patients=patients, **of))
+        tracemalloc.start()
+        many_records.ManyRecords(records).figures(np.ones(300, np.uint8))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 17 bytes of a record are on the disk. What is in memory tells of parts and blocks, which are small here: some kilobytes for each.
+    assert (peaks[2] - peaks[1]) / 60_000 < 6, peaks
 
 
 @pytest.mark.parametrize("n", [1, 2, 29, 30, 151, 4000])
