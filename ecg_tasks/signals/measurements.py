@@ -179,8 +179,9 @@ def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
             alike[record.fs, stretch.samples.shape][index] = stretch
     for (fs, _), stretches in alike.items():
         beats = typical_beats(np.stack([one.samples for one in stretches.values()]), fs=fs)
+        waves = iter(bounds([beat for beat in beats if beat is not None]))
         for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
-            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat)
+            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat, next(waves))
     return [found[index] for index in range(len(records))]
 
 
@@ -209,8 +210,8 @@ def _stretch(record: Record) -> _Stretch | NotMeasurable:
     return _Stretch(ready, leads, samples, start / record.fs)
 
 
-def _of_beat(stretch: _Stretch, beat: TypicalBeat) -> MeasuredBeat:
-    leads, at = tuple(stretch.leads[row] for row in beat.leads), bounds(beat)
+def _of_beat(stretch: _Stretch, beat: TypicalBeat, at: Bounds) -> MeasuredBeat:
+    leads = tuple(stretch.leads[row] for row in beat.leads)
     derived = tuple(lead for lead in leads if lead in stretch.ready.derived)
     values = _intervals(beat, at, stretch.ready, leads)
     return MeasuredBeat(beat=beat, leads=leads, derived=derived, start_s=stretch.start_s, at=at, values=values)
