@@ -19,7 +19,7 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.signals.middle import mean_along, median_along, median_of
+from ecg_tasks.signals.middle import mean_along, median_along, median_kept, median_of
 from ecg_tasks.signals.typical_beat import TypicalBeat
 
 
@@ -172,9 +172,7 @@ class _Slopes:
             return self.together(way.smooth_s)[rows]
         leads, n_leads = self.leads(way.smooth_s)[rows], self._n_leads[rows]
         own = np.abs(np.take_along_axis(leads, near[:, None], axis=2)).max(axis=2)
-        ordered = np.sort(np.where(np.arange(own.shape[1]) < n_leads[:, None], own, np.inf))
-        at = np.arange(len(rows))
-        middle = (ordered[at, (n_leads - 1) // 2] + ordered[at, n_leads // 2]) / 2
+        middle = median_kept(own, np.arange(own.shape[1]) < n_leads[:, None])
         return _rms(leads / np.maximum(own, (way.own * middle + 1e-9)[:, None])[:, :, None], n_leads)
 
 

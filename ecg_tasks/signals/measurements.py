@@ -32,8 +32,8 @@ IRREGULAR = 0.1
 """Where the middle half of the R-R intervals spans more than this share of their median, the rhythm is irregular. One extrasystole does
 not make it so. Of LUDB's recordings 1 to 50 these are two of three with atrial fibrillation, the one with sinus arrhythmia, and one with
 many extrasystoles."""
-_AT_ONCE = 16
-"""Recordings that are measured together: what of them is filtered stays in a processor's cache."""
+_AT_ONCE = 128
+"""Recordings that are measured together."""
 MIN_NET = 0.1
 """A net area of the QRS complexes in I and aVF below this share of all their area points nowhere."""
 
