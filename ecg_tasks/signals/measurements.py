@@ -5,7 +5,7 @@ Nothing of it is a diagnosis, and no decision of a model depends on it.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -200,13 +200,16 @@ def _stretch(record: Record) -> _Stretch | NotMeasurable:
     if record.fs < MIN_FS:
         return NotMeasurable.LOW_RATE
     ready = prepare(record)
-    leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
+    there = set(ready.record.leads) - ready.silent
+    leads = [lead for lead in STANDARD_LEADS if lead in there]
     leads = [lead for lead in leads if lead not in ready.gaps] or leads
     stretches = ready.stretches(leads, fs=record.fs) if leads else ()
     if not stretches:
         return NotMeasurable.NO_STRETCH
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
-    samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
+    samples = ready.record.samples[:, start : start + length]
+    if tuple(leads) != ready.record.leads:
+        samples = samples[[ready.record.leads.index(lead) for lead in leads]]
     return _Stretch(ready, leads, samples, start / record.fs)
 
 
@@ -232,7 +235,6 @@ def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[s
     rhythm = _rhythm(np.diff(beat.r_peaks_s))
     if not rhythm:
         why["rhythm"] = NotMeasurable.FEW_BEATS
-    found = Measurements(rate_bpm=60 / beat.rr_s, rhythm=rhythm, why=why)
     pr_ms = qt_ms = fridericia = bazett = np.nan
     if at.p_on_s is None:
         why["pr_ms"] = NotMeasurable.NO_P
@@ -249,14 +251,16 @@ def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[s
     axis = _axis_deg(beat, at, ready, leads)
     if isinstance(axis, NotMeasurable):
         why["axis_deg"] = axis
-    return replace(
-        found,
+    return Measurements(
+        rate_bpm=60 / beat.rr_s,
         pr_ms=pr_ms,
         qrs_ms=1000 * (at.qrs_off_s - at.qrs_on_s),
         qt_ms=qt_ms,
         qtc_fridericia_ms=fridericia,
         qtc_bazett_ms=bazett,
         axis_deg=np.nan if isinstance(axis, NotMeasurable) else axis,
+        rhythm=rhythm,
+        why=why,
     )
 
 
