@@ -272,12 +272,12 @@ def _read_physical(
     return found
 
 
-def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:  # noqa: ARG001 - as others
+def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.integer]:  # noqa: ARG001 - as others
     """Read the samples of a file whose format is a kind of whole number, shape (n_frames, samples a frame)."""
     kind, zero = _PLAIN[group[0].fmt]
     width = sum(signal.samples_per_frame for signal in group)
     frames = np.frombuffer(content, dtype=kind, count=n_frames * width, offset=group[0].byte_offset).reshape(n_frames, width)
-    return frames.astype(np.int32) - np.int32(zero) if zero else frames.astype(np.int32)
+    return frames.astype(np.int32) - np.int32(zero) if zero else frames
 
 
 def _read_compressed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
@@ -310,7 +310,7 @@ def _read_packed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, 
     return np.asarray(flat, dtype=np.int32).reshape(n_frames, width)
 
 
-def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> Iterator[_Physical]:
+def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.integer], *, name: str) -> Iterator[_Physical]:
     """Yield the signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
     if frames.size <= _MOST_TOGETHER and all(signal.samples_per_frame == 1 for signal in group):
         yield from _to_physical_together(group, frames, name=name)
@@ -330,24 +330,26 @@ def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name
         yield signal, samples
 
 
-def _to_physical_together(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> Iterator[_Physical]:
-    """Yield the same where each signal has one sample a frame: all in one step."""
-    stored = np.ascontiguousarray(frames.T)
-    lowest = stored.min(axis=1)
-    for signal, total in zip(group, stored.sum(axis=1, dtype=np.int64).tolist(), strict=True):
-        _check_sum(signal, total, name=name)
+def _to_physical_together(group: Sequence[SignalLine], frames: NDArray[np.integer], *, name: str) -> Iterator[_Physical]:
+    """Yield the same where each signal has one sample a frame: all in one step. Sums of so few whole numbers are exact in float64."""
+    samples = np.array(frames.T, dtype=np.float64, order="C")
+    totals, lowest = samples.sum(axis=1).tolist(), samples.min(axis=1).tolist()
+    for signal, total in zip(group, totals, strict=True):
+        _check_sum(signal, int(total), name=name)
+    invalid = [_INVALID.get(signal.fmt) == low for signal, low in zip(group, lowest, strict=True)]
+    stored = samples.copy() if any(invalid) else samples
     baselines = []
     for signal in group:
         try:
             baselines.append(np.float64(signal.baseline))
         except OverflowError:
             raise _no_baseline(signal, name=name) from None
-    samples = stored - np.array(baselines)[:, None]
+    if any(baselines):
+        samples -= np.array(baselines)[:, None]
     samples /= np.array([signal.gain for signal in group])[:, None]
     for row, signal in enumerate(group):
-        invalid = _INVALID.get(signal.fmt)
-        if invalid is not None and lowest[row] == invalid:
-            samples[row, stored[row] == invalid] = np.nan
+        if invalid[row]:
+            samples[row, stored[row] == lowest[row]] = np.nan
         yield signal, samples[row]
 
 
