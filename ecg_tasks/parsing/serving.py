@@ -85,6 +85,7 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
         waiting.register(file, _GONE & ~select.POLLHUP)
     wake.send(b"\0")  # one may have ended before this program could hear of it
     modules = _modules()
+    plan = sandbox.prepare(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
     gc.freeze()  # a child that collects would copy all that it finds
     while os.getppid() == parent:
         for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
@@ -96,7 +97,7 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
                     _begin_anew(listener, children.values())
                 if (task := _next(listener)) is not None:
                     others = [listener, woken, wake, *(one.task for one in children.values())]
-                    children[task.fileno()] = _Child(_fork(task, others), task)
+                    children[task.fileno()] = _Child(_fork(task, others, plan), task)
                     waiting.register(task, _GONE & ~select.POLLHUP)
             elif event and file in children:
                 os.kill(children[file].pid, signal.SIGKILL)  # it is not waited for yet, so the number is still its own
@@ -114,7 +115,14 @@ def _let_go(children: dict[int, _Child], waiting: "select.poll") -> None:
 def _modules() -> dict[str, int]:
     """Return when each of our modules that is imported was changed: tasks find them as they are on the disk, and so does this process."""
     paths = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "ecg_tasks" and module.__file__]
-    return {path: os.stat(path).st_mtime_ns for path in paths if os.path.exists(path)}  # noqa: PTH110, PTH116 - a hundred, for each task
+    return {path: changed for path in paths if (changed := _changed(path)) is not None}
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - a hundred, for each task
+    except FileNotFoundError:
+        return None
 
 
 def _begin_anew(listener: socket.socket, children: Collection[_Child]) -> NoReturn:
@@ -149,7 +157,7 @@ def _has_ended(child: _Child) -> bool:
     return bool(ended)
 
 
-def _fork(task: socket.socket, others: Sequence[socket.socket]) -> int:
+def _fork(task: socket.socket, others: Sequence[socket.socket], plan: sandbox.Plan) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -159,13 +167,13 @@ def _fork(task: socket.socket, others: Sequence[socket.socket]) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for one in others:
             one.close()
-        _read_what_comes(task)
+        _read_what_comes(task, plan)
     except BaseException:  # noqa: BLE001 - it must not go on as its parent
         os._exit(1)
     os._exit(0)
 
 
-def _read_what_comes(task: socket.socket) -> None:
+def _read_what_comes(task: socket.socket, plan: sandbox.Plan) -> None:
     """Put up the walls, then read drop after drop until the task has gone."""
     with contextlib.suppress(OSError):  # where memory runs out, this process goes and not the task
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -176,7 +184,7 @@ def _read_what_comes(task: socket.socket) -> None:
     os.close(nowhere)
     logged = _Logged()
     logging.basicConfig(handlers=[logged], level=logging.WARNING, force=True)
-    walls = sandbox.enter(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
+    walls = sandbox.enter(plan)
     task.sendall(MESSAGE.pack(READY, os.getpid(), walls.landlock + SECCOMP * walls.seccomp))
     message, files, *_ = socket.recv_fds(task, MESSAGE.size, 2)
     while len(files) == 2 and len(message := task.recv(MESSAGE.size)) == MESSAGE.size:  # noqa: PLR2004 - what is read, and what is found
