@@ -1,7 +1,6 @@
 """Here: what a WFDB header says, checked before anything it says is acted on. Not here: reading the signals it speaks of."""
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -108,16 +107,6 @@ class Header:
     comments: tuple[str, ...]
     recorded: date | None = None
     """Base date and base time, or the date alone."""
-
-
-@cache
-def load_wfdb() -> ModuleType:
-    """Import the wfdb package. It takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import wfdb
-    module: ModuleType = wfdb
-    return module
 
 
 @cache
