@@ -4,11 +4,15 @@ One process waits at a socket that it was started with. It was started with hard
 task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, some drops at a time. Its parent
 ends it when the task has gone, and tells the task how it ended when it ends first, also where the parent began anew in between: it hands
 over to itself what it knows of them. When whoever started them has gone, all of them end.
+
+What a fork costs is what there is in memory, most of all pandas and SciPy. So a process that imports all libraries first forks one that has
+none of them, which waits at a socket of its own: for ordinary recordings, which need NumPy alone.
 """
 
 import contextlib
 import gc
 import importlib
+import importlib.abc
 import logging
 import os
 import resource
@@ -27,13 +31,15 @@ from ecg_tasks.errors import BadInputError
 from ecg_tasks.memory import keep_freed
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import read_here
-from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, MESSAGE, READY, SECCOMP
+from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, LACKS, MESSAGE, READY, SECCOMP
 from ecg_tasks.sandbox import seccomp
 
-LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile", "wfdb")
+LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile")
 """Those that readers import when a file needs them. Who waits for more than one task imports them before the first; they bear a fork."""
 _MADE_UP = {"a.hea": b"a 1 500 5000\na.dat 16 1000/mV 16 0 0 0 0 II\n", "a.dat": bytes(range(250)) * 40}
 """A recording that is read before the first fork: what is made at a first use is there for all then."""
+ALL, ORDINARY, BESIDE = "all", "ordinary", "beside="
+"""Arguments: this process imports all libraries; it has none, and says so where one is needed; the socket of one of that kind beside it."""
 OUT_OF_MEMORY = 3
 """How a process ends that has no memory left."""
 _BETWEEN_LOOKS_MS = 500
@@ -191,7 +197,11 @@ def _read_what_comes(task: socket.socket, plan: sandbox.Plan) -> None:
         kind, n_data, n_question = MESSAGE.unpack(message)
         if kind != ASK:
             return
-        task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
+        try:
+            task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
+        except _LackError:
+            task.sendall(MESSAGE.pack(LACKS, 0, 0))
+            return
 
 
 def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
@@ -220,6 +230,21 @@ def _give_up() -> NoReturn:
     os._exit(OUT_OF_MEMORY)
 
 
+class _LackError(BaseException):
+    """A library is needed that this process shall not import: no reader may take it for a fault of its own."""
+
+
+class _Lacking(importlib.abc.MetaPathFinder):
+    """Stands before all that finds modules, and lets no library be imported for each task anew that another process has already."""
+
+    _names = frozenset(library.partition(".")[0] for library in LIBRARIES)
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - as it is asked
+        """Find nothing; raises `_LackError` for a library."""
+        if fullname.partition(".")[0] in self._names:
+            raise _LackError(fullname)
+
+
 class _Logged(logging.Handler):
     """Keeps what readers log, for the task to log."""
 
@@ -241,16 +266,34 @@ class _Logged(logging.Handler):
 def main() -> None:
     """Serve at a socket that was inherited.
 
-    The arguments are its number, the parent's id, ``all`` to import everything before, and the children of the program before.
+    The arguments are its number, the parent's id, of `ALL`, `ORDINARY` and `BESIDE` what is wanted, and the children of the program before.
     """
+    beside = next((one for one in sys.argv if one.startswith(BESIDE)), None)
+    if beside is not None:
+        sys.argv.remove(beside)  # who begins anew has one already
+        _fork_ordinary(int(beside.removeprefix(BESIDE)))
     file, parent, *more = sys.argv[1:]
     keep_freed()
-    if "all" in more:
+    if ALL in more:
         for library in LIBRARIES:
             importlib.import_module(library)
+    if ALL in more or ORDINARY in more:
         with contextlib.suppress(BadInputError):
             read_here("a/a.hea", _MADE_UP, called={name: name for name in _MADE_UP})
+    if ORDINARY in more:
+        sys.meta_path.insert(0, _Lacking())
     serve(socket.socket(fileno=int(file)), parent=int(parent), before=[_Child.known_by(one) for one in more if _AND in one])
+
+
+def _fork_ordinary(file: int) -> None:
+    """Leave the socket to a fork, which goes on with arguments of its own, and ends with this process."""
+    parent, own_file = os.getpid(), int(sys.argv[1])
+    if os.fork():
+        os.close(file)
+        return
+    sandbox.end_with_parent()
+    os.close(own_file)
+    sys.argv[1:] = [str(file), str(parent), ORDINARY]
 
 
 if __name__ == "__main__":
