@@ -14,7 +14,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Lead, Recording
 from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, standard_name
-from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, filled, prepare
+from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, WINDOW_S, filled, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import MAX_FACTOR, resample
 from ecg_tasks.signals.windowing import BEAT_LEAD, BeatWindows
@@ -169,8 +169,11 @@ def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
 
 def _together(by_name: Mapping[str, Lead], standard: Sequence[str], *, fs: float, n_samples: int, name: str) -> Leads:
     """Put what can be used into one array, the ``standard`` leads first; nothing else of it stays in memory."""
+    ordered = (*standard, *(other for other in by_name if other not in standard))
+    if (samples := _ordinary([by_name[lead] for lead in ordered], fs=fs, n_samples=n_samples)) is not None:
+        return Leads(samples=samples, fs=fs, names=ordered)
     kept: dict[str, NDArray[np.float32]] = {}
-    for lead in (*standard, *(other for other in by_name if other not in standard)):
+    for lead in ordered:
         try:
             _check_rate(by_name[lead], fs=fs, lead=lead, name=name)
             checked = (_in_millivolts if lead in standard else _of_other)(by_name[lead], lead=lead, name=name)
@@ -184,6 +187,14 @@ def _together(by_name: Mapping[str, Lead], standard: Sequence[str], *, fs: float
     return Leads(samples=np.stack([samples[:shortest] for samples in kept.values()]), fs=fs, names=tuple(kept))
 
 
+def _ordinary(signals: Sequence[Lead], *, fs: float, n_samples: int) -> NDArray[np.float32] | None:
+    """Return the samples of leads that are in mV, at one rate and within ``MAX_LEVEL_MV`` of zero, in one step; None of any others."""
+    if not all(signal.fs == fs and millivolts_per(signal.units) == 1 and signal.samples.dtype == np.float64 for signal in signals):
+        return None
+    samples = np.stack([signal.samples[:n_samples] for signal in signals], dtype=np.float32, casting="same_kind")
+    return samples if samples.min() > -MAX_LEVEL_MV and samples.max() < MAX_LEVEL_MV else None
+
+
 def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
     names = (", ".join(found) or "none")[:400]
     return BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed, or two other limb leads; the signals are {names}")
@@ -191,6 +202,10 @@ def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
 
 def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
     """Check that lead II can be read, as it is stored or computed from two other limb leads."""
+    if BEAT_LEAD in leads.names and leads.samples.shape[1] >= WINDOW_S * leads.fs:
+        lead = leads.samples[leads.names.index(BEAT_LEAD)]
+        if -np.inf < lead.min() < lead.max() < np.inf:  # no sample of it is invalid
+            return
     record = Record(samples=leads.samples, fs=leads.fs, leads=leads.names, unit="mV", name=name)
     if BeatWindows().accepts(record):
         return

@@ -365,6 +365,65 @@ def test_readers_that_begin_again_know_their_children(beat_rows, heartbeat_csv):
     assert alive == []
 
 
+def wfdb_drop(*formats):
+    """What is asked for, of a recording with one lead in each of these formats, in a file of its own, with its copy."""
+    leads = [(number, fmt, lead) for number, (fmt, lead) in enumerate(zip(formats, ("II", "V1"), strict=False))]
+    lines = [f"r.d{number} {fmt} 100000000(0)/mV 16 0 0 0 0 {lead}\n" for number, fmt, lead in leads]
+    files = {"r.hea": f"r {len(formats)} 250 2500\n{''.join(lines)}".encode()}
+    files |= {f"r.d{number}": bytes(range(250)) * 60 for number, *_ in leads}
+    return AskedDrop("r.hea", files, {file: f"0{file}" for file in files})
+
+
+@pytest.mark.parametrize("fmt", ["16", "24", "32", "61", "80", "160", "212", "310", "311", "8"])
+def test_no_format_of_wfdb_needs_the_disk(fmt):
+    """Behind walls nothing can be written, so each is read in memory."""
+    drop = wfdb_drop(fmt)
+    with Parser() as parser:
+        assert told(parser.read, *drop[:2], drop.called) == told(read_here, *drop[:2], drop.called)
+        assert len(parser.read(*drop[:2], called=None)[0].records) == 1
+        assert parser._is_ordinary
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what lies in a process's memory")
+def test_ordinary_recordings_are_read_by_a_fork_without_libraries(beat_rows, heartbeat_csv):
+    """It costs a part of the other. What needs a library is read by one that has it, and so is what comes after it, whatever it is."""
+    plain, resampled = wfdb_drop("16"), wfdb_drop("16", "16x2")
+    table = AskedDrop("a.csv", {"a.csv": heartbeat_csv(beat_rows(3))}, None)
+    with Parser() as parser:
+        parsers = []
+        for asked in ([plain, plain], [plain], [plain, resampled], [plain]):
+            assert [told_of(one) for one in parser.read_all(asked)] == [told(read_here, *one) for one in asked]
+            parsers.append((parser._pid, "/pandas/" in Path(f"/proc/{parser._pid}/maps").read_text()))
+    assert [has_pandas for _, has_pandas in parsers] == [False, False, True, True]
+    assert parsers[0] == parsers[1]
+    assert parsers[2] == parsers[3]
+    with Parser() as parser:
+        parser.read_all([plain])
+        assert [told_of(one) for one in parser.read_all([table, plain])] == [told(read_here, *one) for one in (table, plain)]
+        assert "/pandas/" in Path(f"/proc/{parser._pid}/maps").read_text()
+
+
+def test_ordinary_readers_begin_again_and_are_done_without():
+    """They find modules that have changed, too, and end with those beside them; where there are none, the others read."""
+    plain = wfdb_drop("16")
+    with Parser() as parser:
+        parser.read_all([plain])
+        parent = psutil.Process(parser.pids()[0])
+    os.utime(here.__file__)
+    with Parser() as parser:
+        assert told_of(parser.read_all([plain])[0]) == told(read_here, *plain)
+        assert (parser.pids()[0], parser._is_ordinary) == (parent.pid, True)
+    others = parent.parent()
+    parent.kill()
+    with Parser() as parser:
+        assert told_of(parser.read_all([plain])[0]) == told(read_here, *plain)
+        assert (parser.pids()[0], parser._is_ordinary) == (others.pid, False)
+    asking._stop()
+    with Parser() as parser:
+        assert told_of(parser.read_all([plain])[0]) == told(read_here, *plain)
+        assert parser._is_ordinary
+
+
 def test_readers_that_are_ended_cost_no_file(beat_rows, heartbeat_csv):
     """Whoever ends the parent of all that read ends these, too: the file is read again, by others."""
     good = {"a.csv": heartbeat_csv(beat_rows(3))}

@@ -27,6 +27,18 @@ def test_standard_leads_come_first_and_in_order():
     assert found.samples.shape == (6, 2500)
 
 
+@pytest.mark.parametrize("names", [("v6", "ii", "I"), ("DII", "resp", "-V1", "vx", "aVF")], ids=["ordinary", "with others, one turned"])
+def test_leads_are_put_together_as_one_by_one(monkeypatch, names):
+    """Leads in mV at one rate go into the array in one step: the names, their order and every bit are the same."""
+    rng = np.random.default_rng(len(names))
+    signals = [a_lead(name, samples=rng.normal(scale=10, size=2500)) for name in names]
+    at_once = assemble(signals, name="r")
+    assert leads._ordinary(signals, fs=FS, n_samples=2500) is not None
+    monkeypatch.setattr(leads, "_ordinary", lambda *_, **__: None)
+    alone = assemble(signals, name="r")
+    assert (at_once.names, at_once.samples.tobytes()) == (alone.names, alone.samples.tobytes())
+
+
 def test_second_signal_of_a_lead_keeps_its_own_name():
     """MLII is lead II only where lead II is not there already, and no two leads have one name."""
     assert assemble([a_lead("II"), a_lead("MLII"), a_lead("II")], name="r").names == ("II", "MLII", "II (2)")

@@ -1,6 +1,7 @@
 """Here: a WFDB recording under other file names, its headers rewritten so that they name them. Not here: which names (``archive``)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header
@@ -57,7 +58,10 @@ def _stem(header: str) -> str:
     return header[: -len(HEADER_SUFFIX)]
 
 
-def _without_names(header: Header) -> list[dict[str, object]]:
-    """Return all that a header says, line by line, but for the names of files."""
-    signals = [vars(signal) | {"file_name": ""} for signal in header.signals]
-    return [vars(header) | {"signals": (), "segments": ()}, *signals, *(vars(segment) | {"name": ""} for segment in header.segments)]
+def _without_names(header: Header) -> Header:
+    """Return all that a header says but the names of files."""
+    return replace(
+        header,
+        signals=tuple(signal._replace(file_name="") for signal in header.signals),
+        segments=tuple(replace(segment, name="") for segment in header.segments),
+    )

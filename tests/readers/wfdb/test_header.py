@@ -1,5 +1,9 @@
 """WFDB headers: what they say, and what they must not."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -211,3 +215,14 @@ def test_arbitrary_bytes_raise_nothing_else(data):
         except BadInputError:
             continue
         assert isinstance(answer, Header | tuple)
+
+
+def test_ordinary_recordings_need_neither_wfdb_nor_pandas():
+    """The patterns are wfdb's own, taken from the one module that needs nothing else: the package takes half a second and 40 MB."""
+    code = (
+        "import sys; from ecg_tasks.readers import deidentified; line = 'r.dat 16 1000(0)/mV 16 0 0 0 0 II';"
+        "files = {'r.hea': f'r 1 100 1000\\n{line}\\n'.encode(), 'r.dat': bytes(range(250)) * 8};"
+        "assert len(deidentified('r.hea', files)) == 2; print(*{'wfdb', 'pandas', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
