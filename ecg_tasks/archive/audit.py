@@ -85,11 +85,11 @@ class Entry:
         """Read it back; `ValueError` if it is no entry."""
         stored = json.loads(data)
         if not isinstance(stored, dict) or stored.keys() != {field.name for field in fields(cls)}:
-            raise ValueError("it is no entry of the log")
+            raise ValueError("it is not an entry of the log")
         try:
             return msgspec.convert(stored, prepared(cls))
         except msgspec.ValidationError as error:
-            raise ValueError(f"it is no entry of the log: {error}") from None
+            raise ValueError(f"it is not an entry of the log: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -142,7 +142,7 @@ def _from_json(data: bytes, *, name: str) -> Champion:
         rejections = tuple(Rejection(**one) for one in stored.pop("rejections", ()))
         return Champion(**stored, history=history, rejections=rejections)
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamagedStoreError(f"{name} is no champion: {error}") from None
+        raise DamagedStoreError(f"{name} is not a champion: {error}") from None
 
 
 def versions(store: ObjectStore, recipe: str) -> list[str]:
@@ -221,4 +221,4 @@ def _sums(sums: bytes) -> dict[str, str]:
         lines = [line.split(maxsplit=1) for line in sums.decode().splitlines() if line]
         return {name.lstrip("*"): sha256 for sha256, name in lines}
     except ValueError:
-        raise DamagedStoreError(f"{SUMS} has a line that is no checksum") from None
+        raise DamagedStoreError(f"{SUMS} has a line that is not a checksum") from None

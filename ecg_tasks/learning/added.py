@@ -160,7 +160,7 @@ class Description(_Stated, frozen=True, kw_only=True, forbid_unknown_fields=True
             (len(columns) != 1, "output must have either abnormal or normal"),
             (any(column < 0 for column in (*columns, *said.classes.values())), "an index of output is negative"),
             (len(set(said.classes.values())) < len(said.classes), "two classes of output have the same index"),
-            *((not _is_class(name), f"{name!r} is no name of a class") for name in said.classes),
+            *((not _is_class(name), f"{name!r} is not a name of a class") for name in said.classes),
             (not 0 < self.input.scale < np.inf, "scale must be a number above 0"),
             (self.recipe != RecipeName.LEAD_SAMPLES and self.input.is_of_samples, "leads, fs and unit are of samples alone"),
         )

@@ -189,7 +189,7 @@ def _weights_in(group: Any, depth: int) -> int:
             n_weights += _weights_in(found, depth + 1)
             continue
         if found.external or found.is_virtual or found.dtype.kind not in "fiub":
-            raise ModelRefusedError(f"{_WEIGHTS}: {name} is no array of numbers in the file itself")
+            raise ModelRefusedError(f"{_WEIGHTS}: {name} is not an array of numbers in the file itself")
         n_weights += int(np.prod(found.shape, dtype=np.float64))
         if n_weights * found.dtype.itemsize > MAX_FILE_BYTES:
             raise ModelRefusedError(f"{_WEIGHTS} has more than {MAX_FILE_BYTES:,} bytes of numbers")

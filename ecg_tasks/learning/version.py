@@ -379,7 +379,7 @@ def check_checksums(files: Mapping[str, bytes], *, needed: tuple[str, ...]) -> N
     for line in files[SUMS].decode(errors="replace").splitlines():
         digest, separator, name = line.partition("  ")
         if not separator:
-            raise ModelRefusedError(f"{SUMS} has a line that is no checksum: {line[:100]!r}")
+            raise ModelRefusedError(f"{SUMS} has a line that is not a checksum: {line[:100]!r}")
         listed[name] = digest
     for name, content in files.items():
         if name == SUMS:

@@ -60,7 +60,7 @@ def check(store: ObjectStore, *, known: Iterable[str] = ()) -> Checked:
     names = sorted(name for key in listed if (name := Name.of(key)))
     replaced = Replacements.read(store)
     log: dict[str, tuple[Name, Entry]] = {}
-    faults = [Fault(kind="foreign", what=key, sentence=f"{key} is no entry of the log") for key in listed if Name.of(key) is None]
+    faults = [Fault(kind="foreign", what=key, sentence=f"{key} is not an entry of the log") for key in listed if Name.of(key) is None]
     for name, data in zip(names, store.get_many(name.key for name in names), strict=True):
         entry, found = _read(name, data, replaced)
         faults += found
@@ -93,7 +93,7 @@ def _read(name: Name, data: bytes, replaced: Replacements) -> tuple[Entry | None
     try:
         entry = Entry.from_json(data)
     except ValueError:
-        return None, [Fault(kind="foreign", what=name.digest, sentence=f"{name.key} is no entry of the log")]
+        return None, [Fault(kind="foreign", what=name.digest, sentence=f"{name.key} is not an entry of the log")]
     if name.key != keys.audit_entry(entry.number, act=name.act, digest=name.digest):
         sentence = f"{name.key} stands in another place than its content says, which is number {entry.number}"
         return entry, [Fault(kind="reordered", what=name.digest, sentence=sentence)]

@@ -83,5 +83,5 @@ def test_what_is_stored_of_decisions_stays_as_it_was(bucket):
 def test_decisions_that_cannot_be_read_are_refused_with_their_key(bucket, data):
     """Nothing is decided on half of what was decided: what this program does not know it would lose."""
     bucket.put(keys.champion("heartbeat"), data)
-    with pytest.raises(DamagedStoreError, match=r"models/heartbeat/champion\.json is no champion"):
+    with pytest.raises(DamagedStoreError, match=r"models/heartbeat/champion\.json is not a champion"):
         registry.read_decisions(bucket, "heartbeat")

@@ -44,7 +44,7 @@ def test_a_description_is_kept_whole():
         ((b"abnormal = 0", b"abnormal = -1"), "an index of output is negative"),
         ((b"abnormal = 0", b'abnormal = "0"'), "Expected `int"),
         ((b"abnormal = 0", b"abnormal = 0\nclasses = { MI = 1, CD = 1 }"), "two classes of output have the same index"),
-        ((b"abnormal = 0", b'abnormal = 0\nclasses = { "a b" = 1 }'), "'a b' is no name of a class"),
+        ((b"abnormal = 0", b'abnormal = 0\nclasses = { "a b" = 1 }'), "'a b' is not a name of a class"),
         ((b'"probability"', b'"odds"'), "Invalid enum value 'odds'"),
         ((b"[output]", b"[input]\nscale = inf\n[output]"), "scale must be a number above 0"),
         ((b"[output]", b"[input]\nfs = 400\n[output]"), "leads, fs and unit are of samples alone"),
