@@ -102,7 +102,7 @@ def test_a_typical_beat_is_the_one_that_is_found_alone():
     samples[1, 4] = rng.normal(size=2500)
     samples[2, :, 600:] = 0.001 * rng.normal(size=1900)
     samples[3, :, 1000:1250] = samples[4, ::-1, 1000:1250]
-    together = typical_beats(samples, fs=250.0)
+    together = typical_beats(list(samples), fs=250.0)
     assert together[2] is None
     assert len({beat.beats.shape for beat in together if beat}) > 2
     for beat, one in zip(together, samples, strict=True):
