@@ -61,7 +61,7 @@ class NotMeasurable(StrEnum):
 
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
-        NotMeasurable.ONE_BEAT: "the row holds a single beat without its scale",
+        NotMeasurable.ONE_BEAT: "the row has a single beat, without its scale in mV",
         NotMeasurable.LOW_RATE: f"fewer than {MIN_FS:.0f} samples a second",
         NotMeasurable.NO_STRETCH: "no five seconds of signal without a gap",
         NotMeasurable.FEW_BEATS: "fewer than three beats of one shape, or two R-R intervals",
@@ -69,7 +69,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         NotMeasurable.NO_T: "no T wave at the same place in most beats",
         NotMeasurable.IRREGULAR: "the rhythm is irregular",
         NotMeasurable.LIMB_LEADS: "limb leads are missing, or do not add up",
-        NotMeasurable.NO_NET: "the QRS complexes in I and aVF point nowhere",
+        NotMeasurable.NO_NET: "the QRS complexes in I and aVF have no net direction",
     }
 )
 """What each reason says to a person."""

@@ -82,7 +82,7 @@ def test_what_is_known_of_a_recording_is_what_would_be_found(mixed):
                 first.derived,
                 first.interpolated,
             )
-        assert leads_checked(record) == leads_checked(record) == check_leads(prepare(fresh(record)))
+        assert leads_checked([record]) == leads_checked([record]) == check_leads([prepare(fresh(record))])
     assert replace(record).known == {}
 
 
