@@ -101,11 +101,10 @@ def bounds(beats: Sequence[TypicalBeat]) -> list[Bounds]:
         return []
     batch = _Batch(beats)
     stimulus = _stimulus(batch)
-    slopes = _Slopes(batch.median, batch.n_leads, fs=batch.fs)
-    on, off = _qrs(batch, slopes if (stimulus < 0).all() else _Slopes(_without(batch.median, stimulus), batch.n_leads, fs=batch.fs))
+    on, off = _qrs(batch, _without(batch.median, stimulus))
     on = np.where(stimulus < 0, on, np.minimum(on, (stimulus - batch.r_peak - 1) / batch.fs))
-    t_off = _t_off(batch, slopes, on, off)
-    p_on = _p_on(batch, slopes, on, np.where(np.isnan(t_off), 0.0, t_off))
+    t_off = _t_off(batch, on, off)
+    p_on = _p_on(batch, on, np.where(np.isnan(t_off), 0.0, t_off))
     return [
         Bounds(p_on_s=None if isnan(p) else p, qrs_on_s=q, qrs_off_s=j, t_off_s=None if isnan(t) else t)
         for p, q, j, t in zip(*(one.tolist() for one in (p_on, on, off, t_off)), strict=True)
@@ -131,18 +130,19 @@ class _Batch:
 
 
 class _Slopes:
-    """The slopes of beats' leads, smoothed by each width once.
+    """The slopes of beats' leads in a part of the beat, smoothed by each width once. Samples count from the part's first one.
 
     Parameters
     ----------
     median : shape (n, n_leads, n_samples), mV
     n_leads : shape (n,), so many leads each beat has; others are zero
     fs : Hz
+    part : first sample of the part, and the one behind its last, as far as the beat reaches
     """
 
-    def __init__(self, median: NDArray[np.float32], n_leads: NDArray[np.int64], *, fs: float) -> None:
-        self.fs = fs
-        self._median, self._n_leads = median.astype(np.float64), n_leads
+    def __init__(self, median: NDArray[np.float32], n_leads: NDArray[np.int64], *, fs: float, part: tuple[int, int]) -> None:
+        self.fs, self.first, self.end = fs, max(part[0], 0), min(part[1], median.shape[2])
+        self._median, self._n_leads = median, n_leads
         self._leads: dict[float, NDArray[np.float64]] = {}
         self._together: dict[float, NDArray[np.float64]] = {}
 
@@ -151,8 +151,10 @@ class _Slopes:
         from scipy.ndimage import correlate1d
 
         if smooth_s not in self._leads:
-            slope = correlate1d(self._median, _bell(smooth_s * self.fs, order=1), output=np.empty_like(self._median))
-            self._leads[smooth_s] = slope * self.fs
+            bell = _bell(smooth_s * self.fs, order=1)
+            begin = max(self.first - len(bell) // 2, 0)
+            slope = correlate1d(self._median[:, :, begin : self.end + len(bell) // 2], bell, output=np.float64)
+            self._leads[smooth_s] = slope[:, :, self.first - begin : self.end - begin] * self.fs
         return self._leads[smooth_s]
 
     def together(self, smooth_s: float) -> NDArray[np.float64]:
@@ -187,9 +189,10 @@ def _bell(width: float, *, order: int) -> NDArray[np.float64]:
     return np.ascontiguousarray(gaussian_filter1d(impulse, width, order=order, mode="constant")[::-1])
 
 
-def _qrs(batch: _Batch, slopes: _Slopes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    fs, r = batch.fs, batch.r_peak
-    rows = np.arange(len(batch.beats))
+def _qrs(batch: _Batch, median: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    fs, rows = batch.fs, np.arange(len(batch.beats))
+    r = round(QRS_BEFORE_S * fs)
+    slopes = _Slopes(median, batch.n_leads, fs=fs, part=(batch.r_peak - r, batch.r_peak + round(QRS_AFTER_S * fs) + 1))
     core = np.arange(r - round(QRS_CORE_S * fs), r + round(QRS_CORE_S * fs))
 
     def find(ways: tuple[Way, ...], stop: int) -> NDArray[np.float64]:
@@ -198,11 +201,11 @@ def _qrs(batch: _Batch, slopes: _Slopes) -> tuple[NDArray[np.float64], NDArray[n
             steepest = inside.argmax(axis=1)
             steep = inside >= STEEP * inside[rows, steepest][:, None]
             flank = core[0] + (_first(steep) if stop < r else _last(steep))  # the outermost on the way
-            return _flat(speed, flank, _level(way, speed, core[0] + steepest), np.full(len(rows), stop))
+            return _flat(speed, flank, _level(way, speed, core[0] + steepest), np.full(len(rows), stop), before=slopes.first)
 
         return _by(ways, batch, slopes, rows, near=np.broadcast_to(core, (len(rows), len(core))), find=one)
 
-    return find(QRS_ON, r - round(QRS_BEFORE_S * fs)), find(QRS_OFF, r + round(QRS_AFTER_S * fs))
+    return find(QRS_ON, 0), find(QRS_OFF, r + round(QRS_AFTER_S * fs))
 
 
 def _level(way: Way, speed: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -210,7 +213,7 @@ def _level(way: Way, speed: NDArray[np.float64], at: NDArray[np.int64]) -> NDArr
     return np.minimum(way.share * speed[np.arange(len(at)), at], way.fixed_mv_s)
 
 
-def _t_off(batch: _Batch, slopes: _Slopes, qrs_on_s: NDArray[np.float64], qrs_off_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _t_off(batch: _Batch, qrs_on_s: NDArray[np.float64], qrs_off_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return where T ends, s; NaN where there is none."""
     fs, r, rr = batch.fs, batch.r_peak, batch.rr_s
     latest_s = np.minimum(qrs_on_s + QT_S * np.array([one**0.5 for one in rr.tolist()]), rr - NEXT_S)
@@ -218,15 +221,20 @@ def _t_off(batch: _Batch, slopes: _Slopes, qrs_on_s: NDArray[np.float64], qrs_of
     rows = batch.repeated(begin, end)
     found = np.full(len(batch.beats), np.nan)
     if len(rows):
-        flank = _last(_humps(slopes.together(T_OFF[0].smooth_s)[rows], begin[rows], end[rows]))
-        near, last = _around(flank, T_REACH_S * fs, batch), np.minimum(flank + round(T_FALL_S * fs), end[rows])
-        found[rows] = _by(
-            T_OFF, batch, slopes, rows, near=near, find=lambda speed, way: _flat(speed, flank, _level(way, speed, flank), last)
-        )
+        reach = round(T_REACH_S * fs)
+        slopes = _Slopes(batch.median, batch.n_leads, fs=fs, part=(begin[rows].min() - reach, end[rows].max() + reach + 1))
+        first = slopes.first
+        flank = _last(_humps(slopes.together(T_OFF[0].smooth_s)[rows], begin[rows] - first, end[rows] - first))
+        last = np.minimum(flank + round(T_FALL_S * fs), end[rows] - first)
+
+        def find(speed: NDArray[np.float64], way: Way) -> NDArray[np.float64]:
+            return _flat(speed, flank, _level(way, speed, flank), last, before=first)
+
+        found[rows] = _by(T_OFF, batch, slopes, rows, near=_around(flank, reach, slopes), find=find)
     return found
 
 
-def _p_on(batch: _Batch, slopes: _Slopes, qrs_on_s: NDArray[np.float64], t_off_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _p_on(batch: _Batch, qrs_on_s: NDArray[np.float64], t_off_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return where P begins, s; NaN where there is none."""
     fs, r = batch.fs, batch.r_peak
     earliest_s = np.maximum(qrs_on_s - PR_S, t_off_s - batch.rr_s)
@@ -238,11 +246,15 @@ def _p_on(batch: _Batch, slopes: _Slopes, qrs_on_s: NDArray[np.float64], t_off_s
         first = np.maximum(begin[rows], peak - round(P_RISE_S * fs))
         rises = peak - first >= 2  # noqa: PLR2004 - else it falls from the start on: the end of T, or of nothing
         rows, peak, first = rows[rises], peak[rises], first[rises]
+        reach = round(P_REACH_S * fs)
+        slopes = _Slopes(batch.median, batch.n_leads, fs=fs, part=(begin.min() - reach, end.max() + reach + 1))
+        first, peak = first - slopes.first, peak - slopes.first
         flank = _first(_humps(slopes.together(P_ON[0].smooth_s)[rows], first, peak + 1))
-        near = _around(flank, P_REACH_S * fs, batch)
-        found[rows] = _by(
-            P_ON, batch, slopes, rows, near=near, find=lambda speed, way: _flat(speed, flank, _level(way, speed, flank), first)
-        )
+
+        def find(speed: NDArray[np.float64], way: Way) -> NDArray[np.float64]:
+            return _flat(speed, flank, _level(way, speed, flank), first, before=slopes.first)
+
+        found[rows] = _by(P_ON, batch, slopes, rows, near=_around(flank, reach, slopes), find=find)
     return found
 
 
@@ -298,6 +310,8 @@ def _stimulus(batch: _Batch) -> NDArray[np.int64]:
 
 def _without(median: NDArray[np.float32], stimulus: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the beats with a straight line over each stimulus."""
+    if (stimulus < 0).all():
+        return median
     changed = median.copy()
     for row in (stimulus >= 0).nonzero()[0]:
         first, last = stimulus[row] - 3, stimulus[row] + 4
@@ -341,9 +355,9 @@ def _rounded(samples: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(np.rint(samples), dtype=np.int64)
 
 
-def _around(at: NDArray[np.int64], reach: float, batch: _Batch) -> NDArray[np.int64]:
-    """Return the samples around each of these, shape (n, n_near), the outermost again where the beat ends."""
-    return np.asarray(np.clip(at[:, None] + np.arange(-round(reach), round(reach) + 1), 0, batch.median.shape[2] - 1))
+def _around(at: NDArray[np.int64], reach: int, slopes: _Slopes) -> NDArray[np.int64]:
+    """Return the samples around each of these, shape (n, n_near), the outermost again where the part ends."""
+    return np.asarray(np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, slopes.end - slopes.first - 1))
 
 
 def _first(found: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -366,14 +380,19 @@ def _humps(speed: NDArray[np.float64], begin: NDArray[np.int64], end: NDArray[np
     return np.asarray(np.where(np.any(inner, axis=1, keepdims=True), high, at == steepest[:, None]))
 
 
-def _flat(speed: NDArray[np.float64], start: NDArray[np.int64], level: NDArray[np.float64], stop: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the place, between samples, where the speed falls to a level on the way from ``start`` to ``stop``; else the flattest one."""
+def _flat(
+    speed: NDArray[np.float64], start: NDArray[np.int64], level: NDArray[np.float64], stop: NDArray[np.int64], *, before: int
+) -> NDArray[np.float64]:
+    """Return the place, between samples, where the speed falls to a level on the way from ``start`` to ``stop``; else the flattest one.
+
+    ``before`` are the samples of the beat before the first one here, from which places count.
+    """
     at, step = np.arange(speed.shape[1]), np.where(stop < start, -1, 1)
     way = (at >= np.minimum(start, stop)[:, None]) & (at <= np.maximum(start, stop)[:, None])
     below = way & (speed <= level[:, None]) & (at != start[:, None])
-    place = np.asarray(np.where(way, speed, np.inf).argmin(axis=1), dtype=np.float64)
+    place = np.asarray(before + np.where(way, speed, np.inf).argmin(axis=1), dtype=np.float64)
     found = below.any(axis=1).nonzero()[0]
     near = np.where(step < 0, _last(below), _first(below))[found]
     here, beside = speed[found, near], speed[found, near - step[found]]
-    place[found] = near - step[found] * ((level[found] - here) / (beside - here))
+    place[found] = before + near - step[found] * ((level[found] - here) / (beside - here))
     return place

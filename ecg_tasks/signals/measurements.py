@@ -33,7 +33,7 @@ IRREGULAR = 0.1
 not make it so. Of LUDB's recordings 1 to 50 these are two of three with atrial fibrillation, the one with sinus arrhythmia, and one with
 many extrasystoles."""
 _AT_ONCE = 128
-"""Recordings that are measured together."""
+"""Recordings that are measured together: those with as many beats share every step, and all of them what follows."""
 MIN_NET = 0.1
 """A net area of the QRS complexes in I and aVF below this share of all their area points nowhere."""
 
@@ -178,7 +178,7 @@ def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
         else:
             alike[record.fs, stretch.samples.shape][index] = stretch
     for (fs, _), stretches in alike.items():
-        beats = typical_beats(np.stack([one.samples for one in stretches.values()]), fs=fs)
+        beats = typical_beats([one.samples for one in stretches.values()], fs=fs)
         waves = iter(bounds([beat for beat in beats if beat is not None]))
         for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
             found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat, next(waves))

@@ -22,6 +22,8 @@ ALIKE = 0.85
 LEAD_REPEATS = 0.7
 """Correlation of single QRS complexes of a lead with their mean, in the median; a lead below it is noise."""
 _WANDER_FS = 20.0
+_FILTERED_AT_ONCE = 32
+"""Stretches of which all samples are in memory at a higher rate and precision."""
 ENOUGH_BEATS = 3
 """Beats of one shape that a typical one can be made of."""
 _QRS_REACH_S = 0.1
@@ -58,10 +60,10 @@ class TypicalBeat:
 
 def typical_beat(samples: NDArray[np.float32], *, fs: float) -> TypicalBeat | None:
     """Return the most frequent kind of beat in one stretch, shape (n_leads, n_samples), as `typical_beats` does."""
-    return typical_beats(samples[None], fs=fs)[0]
+    return typical_beats([samples], fs=fs)[0]
 
 
-def typical_beats(samples: NDArray[np.float32], *, fs: float) -> list[TypicalBeat | None]:
+def typical_beats(samples: Sequence[NDArray[np.float32]], *, fs: float) -> list[TypicalBeat | None]:
     """Return the most frequent kind of beat of each stretch; None where fewer than ``ENOUGH_BEATS`` have one shape.
 
     A beat belongs to it if its QRS complex correlates with that of the beat which most others are like: extrasystoles and artefacts
@@ -69,11 +71,15 @@ def typical_beats(samples: NDArray[np.float32], *, fs: float) -> list[TypicalBea
 
     Parameters
     ----------
-    samples : shape (n, n_leads, n_samples), finite, mV, each lead with a signal; some seconds
+    samples : stretches of one shape (n_leads, n_samples), finite, mV, each lead with a signal; some seconds
     fs : Hz, ``MIN_FS`` or more
     """
-    thinned, fs = _thinned(samples, fs=fs, target_fs=WORKING_HZ)
-    steady, peaks = without_wander(thinned, fs=fs), _r_peaks(thinned, fs=fs)
+    parts, peaks = [], []
+    for start in range(0, len(samples), _FILTERED_AT_ONCE):
+        thinned, working_fs = _thinned(np.stack(samples[start : start + _FILTERED_AT_ONCE]), fs=fs, target_fs=WORKING_HZ)
+        parts.append(without_wander(thinned, fs=working_fs))
+        peaks += _r_peaks(thinned, fs=working_fs)
+    steady, fs = np.concatenate(parts), working_fs
     before, after, move = round(BEFORE_S * fs), round(AFTER_S * fs), round(_MOVE_S * fs)
     inside = [(one >= before + 2 * move) & (one < steady.shape[2] - after - 2 * move) for one in peaks]
     alike, leads = [np.empty(0, np.int64)] * len(steady), [np.empty(0, np.int64)] * len(steady)

@@ -8,13 +8,14 @@ from scipy.ndimage import gaussian_filter1d
 
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.signals.beat_length import beat_lengths_s
-from ecg_tasks.signals.delineation import _heights, _Slopes
+from ecg_tasks.signals.delineation import _heights, _Slopes, bounds
 from ecg_tasks.signals.lead_checks import check_leads, leads_checked
 from ecg_tasks.signals.measurements import measure, measure_all
 from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.recipes import RECIPES
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.synthesis import draw_heart, synthesize
+from ecg_tasks.signals.typical_beat import typical_beat, typical_beats
 
 
 def fresh(record: Record) -> Record:
@@ -93,13 +94,38 @@ def test_a_recording_is_measured_as_it_is_alone(mixed):
     assert sum(one.rate_bpm > 0 for one in together) > len(mixed) / 2
 
 
-def test_slopes_are_those_of_scipys_filter():
-    """The weights of the derivative are kept, and give what SciPy gives to the last bit, at the ends too; a beat may have fewer leads."""
+def test_a_typical_beat_is_the_one_that_is_found_alone():
+    """Whatever number of beats the others have; one lead is noise, one recording has too few beats, and one beat is another's."""
+    rng = np.random.default_rng(5)
+    hearts = [draw_heart(rng, label=CLASS_ORDER[at % 2]) for at in range(12)]
+    samples = np.stack([synthesize(heart, fs=250.0, duration_s=10.0, rng=rng).astype(np.float32) for heart in hearts])
+    samples[1, 4] = rng.normal(size=2500)
+    samples[2, :, 600:] = 0.001 * rng.normal(size=1900)
+    samples[3, :, 1000:1250] = samples[4, ::-1, 1000:1250]
+    together = typical_beats(list(samples), fs=250.0)
+    assert together[2] is None
+    assert len({beat.beats.shape for beat in together if beat}) > 2
+    for beat, one in zip(together, samples, strict=True):
+        alone = typical_beat(one, fs=250.0)
+        assert (beat is None) == (alone is None)
+        for name in ("leads", "r_peaks_s", "beats", "median") if beat else ():
+            assert np.array_equal(getattr(beat, name), getattr(alone, name))
+    found = [beat for beat in together if beat]
+    assert bounds(found) == [bounds([beat])[0] for beat in found]
+    assert any(len(beat.leads) < 12 for beat in found)
+
+
+@pytest.mark.parametrize("part", [(0, 280), (60, 151), (0, 97), (115, 400)])
+def test_slopes_are_those_of_scipys_filter(part):
+    """The weights of the derivative are kept, and give what SciPy gives of the whole beat to the last bit, at its ends too.
+
+    A beat may have fewer leads.
+    """
     leads = np.random.default_rng(3).normal(size=(3, 12, 280)).astype(np.float32)
     leads[1, 7:] = 0
-    slopes = _Slopes(leads, np.array([12, 7, 12]), fs=250.0)
+    slopes = _Slopes(leads, np.array([12, 7, 12]), fs=250.0, part=part)
     for smooth_s in (0.006, 0.014, 0.032):
-        expected = gaussian_filter1d(leads.astype(np.float64), smooth_s * 250.0, axis=2, order=1) * 250.0
+        expected = (gaussian_filter1d(leads.astype(np.float64), smooth_s * 250.0, axis=2, order=1) * 250.0)[:, :, slice(*part)]
         assert np.array_equal(slopes.leads(smooth_s), expected)
         for row, n_leads in enumerate((12, 7, 12)):
             assert np.array_equal(slopes.together(smooth_s)[row], np.sqrt((expected[row, :n_leads] ** 2).mean(axis=0)))
