@@ -146,16 +146,16 @@ class Parser:
         if kind == LACKS and self._is_ordinary:
             self._lacked = True
             return self._read(asked)
-        given_up = "so it was given up; split it, or export it again"
+        given_up = "so it was stopped. Split the file, or export it again"
         if not late and kind != ENDED:
             raise _unanswered(name) if kind else _GoneError
         code = n_found
         if late or code == -signal.SIGXCPU:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes:,} bytes took more than {cpu_s} s, {given_up}")
         if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
-            most = f"more memory than there is, or than {memory // 10**6} MB"
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took {most}, {given_up}")
-        raise BadInputError(Reason.UNREADABLE, f"{name}: reading it ended the process that did ({code}); export it again")
+            most = f"more than {memory // 10**6:,} MB of memory, or more than there is"
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes:,} bytes took {most}, {given_up}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the process that read it crashed ({code}); export it again")
 
     def start(self, *, ordinary: bool = False) -> socket.socket:
         """Have the process that reads, and its walls, as the first file does; returns the way to it.
@@ -246,7 +246,7 @@ class _GoneError(Exception):
 
 
 def _unanswered(name: str) -> BadInputError:
-    return BadInputError(Reason.UNREADABLE, f"{name}: the process that read it did not answer as it should; export it again")
+    return BadInputError(Reason.UNREADABLE, f"{name}: the process that read it gave a wrong answer; export it again")
 
 
 def _has_come(task: socket.socket, seconds: float) -> bool:
@@ -272,7 +272,7 @@ def _tell(walls: Walls, *, required: bool) -> None:
     if not walls.missing:
         return
     if required:
-        raise ConfigurationError(f"ECG_SANDBOX is required, and this kernel has no {walls.missing}: nothing is read here")
+        raise ConfigurationError(f"ECG_SANDBOX is required, but this kernel has no {walls.missing}, so nothing is read here")
     log.warning("this kernel has no %s: files are read in a process of their own, without secrets, but with fewer walls", walls.missing)
 
 

@@ -124,14 +124,18 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
         raise _without_lead_ii(by_name, name=name)
     fs = max(by_name[lead].fs for lead in standard)
     if not FS_RANGE[0] <= fs <= FS_RANGE[1]:
-        raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: sampled at {fs:g} Hz; it must be {FS_RANGE[0]:g} to {FS_RANGE[1]:g} Hz")
+        raise BadInputError(
+            Reason.OUT_OF_RANGE, f"{name}: the sampling rate is {fs:g} Hz; it must be {FS_RANGE[0]:g} to {FS_RANGE[1]:g} Hz"
+        )
     n_samples = min(round(lead.samples.size * fs / lead.fs) for lead in by_name.values())
     if n_samples < MIN_DURATION_S * fs:
-        raise BadInputError(Reason.TOO_SHORT, f"{name}: {n_samples / fs:.3f} s; a recording must last {MIN_DURATION_S:g} s")
+        raise BadInputError(
+            Reason.TOO_SHORT, f"{name}: the recording lasts {n_samples / fs:.3f} s; it must last at least {MIN_DURATION_S:g} s"
+        )
 
     if n_samples * len(by_name) > MAX_VALUES:
-        at_fs = f"{n_samples} samples at {fs:g} Hz in each of {len(by_name)} signals"
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; at most {MAX_VALUES} in all can be held")
+        at_fs = f"{n_samples:,} samples at {fs:g} Hz in each of {len(by_name)} signals"
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; the limit is {MAX_VALUES:,}")
     leads = _together(by_name, standard, fs=fs, n_samples=n_samples, name=name)
     _check_lead_ii(leads, by_name, name=name)
     return leads
@@ -210,10 +214,10 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
         raise _without_lead_ii(found, name=name)
     lead = ready.record.samples[ready.record.leads.index(BEAT_LEAD)]
     if BEAT_LEAD in ready.silent and np.isfinite(leads.samples).all():
-        raise BadInputError(Reason.FLAT, f"{name}: lead II is {lead[0]:g} mV throughout")
+        raise BadInputError(Reason.FLAT, f"{name}: lead II has the value {lead[0]:g} mV all the time")
     n_invalid = int(np.count_nonzero(~np.isfinite(leads.samples).all(axis=0)))
     needed = f"lead II needs {MIN_DURATION_S:g} s without a gap of more than {1000 * MAX_GAP_S:g} ms"
-    message = f"{name}: {n_invalid} of {leads.samples.shape[1]} samples are invalid; {needed}"
+    message = f"{name}: {n_invalid:,} of {leads.samples.shape[1]:,} samples are invalid; {needed}"
     raise BadInputError(Reason.NON_FINITE, message)
 
 
@@ -233,7 +237,8 @@ def _resampled(samples: NDArray[np.float64], *, fs: float, target_fs: float) -> 
 def _check_rate(signal: Lead, *, fs: float, lead: str, name: str) -> None:
     if not 1 / MAX_FACTOR <= signal.fs / fs <= MAX_FACTOR:
         message = (
-            f"{name}: lead {lead} is sampled at {signal.fs:g} Hz, the others at up to {fs:g} Hz; at most a factor of {MAX_FACTOR} is read"
+            f"{name}: lead {lead} is sampled at {signal.fs:g} Hz, another one at {fs:g} Hz; the "
+            f"rates may differ by a factor of at most {MAX_FACTOR}"
         )
         raise BadInputError(Reason.OUT_OF_RANGE, message)
 
@@ -257,11 +262,17 @@ def _check_level(valid: NDArray[np.float64], *, lead: str, name: str) -> None:
     low, high = float(valid.min()), float(valid.max())
     offset = float(np.median(valid, overwrite_input=True))
     if abs(offset) > MAX_OFFSET_MV:
-        message = f"{name}: lead {lead} lies at {offset:g} mV; an offset of at most {MAX_OFFSET_MV:g} mV can be real"
+        message = (
+            f"{name}: lead {lead} has an offset of {offset:g} mV; more than {MAX_OFFSET_MV:g} "
+            "mV cannot be real. Check the unit and the gain"
+        )
         raise BadInputError(Reason.OUT_OF_RANGE, message)
     peak = max(low - offset, high - offset, key=abs)
     if abs(peak) > MAX_LEVEL_MV:
-        message = f"{name}: lead {lead} reaches {peak:g} mV from its median; at most {MAX_LEVEL_MV:g} mV can be real"
+        message = (
+            f"{name}: lead {lead} reaches {peak:g} mV from its median; more than {MAX_LEVEL_MV:g} "
+            "mV cannot be real. Check the unit and the gain"
+        )
         raise BadInputError(Reason.OUT_OF_RANGE, message)
 
 

@@ -1,7 +1,8 @@
 """Walls that the kernel puts around a process: Landlock for files, seccomp for calls. Not here: what runs within them (``parsing``).
 
-A process walls itself in, for good; its children inherit it. Nothing here needs root, a package, or a container's leave: Landlock is in
-Linux 5.13 and later where it is built in, seccomp in 3.5 and later. Elsewhere, as on macOS, there is neither, and that is told.
+A process puts the walls around itself and can never remove them; its children inherit them. Nothing here needs root, a package, or a right
+of the container. Linux 5.13 and later can have Landlock, and 3.5 and later seccomp. Other systems, such as macOS, have neither, and
+`possible` reports that.
 """
 
 import os

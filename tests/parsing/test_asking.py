@@ -247,7 +247,7 @@ def test_what_ends_the_process_costs_only_itself(planted, beat_rows, heartbeat_c
     assert [told_of(one) for one in (found[0], found[2])] == [told(read_here, *one) for one in (first, last)]
     assert (found[1].reason, found[1].message) == (
         Reason.UNREADABLE,
-        "c.csv: reading it ended the process that did (-11); export it again",
+        "c.csv: the process that read it crashed (-11); export it again",
     )
 
 
@@ -293,7 +293,7 @@ def test_memory_and_time_are_bounded_by_the_kernel(monkeypatch, beat_rows, heart
         with monkeypatch.context() as patch:
             patch.setattr(asking, "MEMORY_BYTES", 60_000_000)
             patch.setattr(asking, "MEMORY_PER_BYTE", 0)
-            with pytest.raises(BadInputError, match="more memory than there is, or than 60 MB") as caught:
+            with pytest.raises(BadInputError, match="more than 60 MB of memory, or more than there is") as caught:
                 parser.read("hungry.csv.gz", {"hungry.csv.gz": HUNGRY}, called=None)
             assert caught.value.reason is Reason.TOO_LARGE
         with monkeypatch.context() as patch:
@@ -359,7 +359,7 @@ def test_readers_that_begin_again_know_their_children(beat_rows, heartbeat_csv):
         left[1].suspend()
         gone._end()
         left[0].send_signal(signal.SIGSEGV)
-        with pytest.raises(BadInputError, match=r"ended the process that did \(-11\)"):
+        with pytest.raises(BadInputError, match=r"the process that read it crashed \(-11\)"):
             old.read("a.csv", good, called=None)
     _, alive = psutil.wait_procs(left, timeout=300)
     assert alive == []
@@ -442,7 +442,7 @@ def test_a_process_that_lies_is_not_said_to_have_ended(monkeypatch, beat_rows, h
     with Parser() as parser:
         with monkeypatch.context() as patch:
             patch.setattr(messages, "answered", lambda *_, **__: int("no number"))
-            with pytest.raises(BadInputError, match="did not answer as it should") as caught:
+            with pytest.raises(BadInputError, match="gave a wrong answer") as caught:
                 parser.read("a.csv", good, called=None)
         assert caught.value.reason is Reason.UNREADABLE
         assert len(parser.read("a.csv", good, called=None)[0].records) == 3
@@ -469,7 +469,7 @@ def test_walls_that_are_missing_are_told_once_or_refused(caplog):
     for _ in range(2):
         asking._tell(less, required=False)
     assert caplog.text.count("this kernel has no Landlock: files are read in a process of their own") == 1
-    with pytest.raises(ConfigurationError, match="ECG_SANDBOX is required, and this kernel has no Landlock"):
+    with pytest.raises(ConfigurationError, match="ECG_SANDBOX is required, but this kernel has no Landlock"):
         asking._tell(less, required=True)
     asking._tell(Walls(landlock=1, seccomp=True), required=True)
 

@@ -63,13 +63,13 @@ def test_units_become_millivolts(units, factor):
         ([a_lead("I"), a_lead("V1")], Reason.MISSING_LEAD, "the signals are I, V1"),
         ([], Reason.MISSING_LEAD, "none"),
         ([a_lead(units="mmHg")], Reason.UNIT_UNKNOWN, "'mmHg'"),
-        ([a_lead(duration_s=4.9)], Reason.TOO_SHORT, "4.900 s; a recording must last 5 s"),
+        ([a_lead(duration_s=4.9)], Reason.TOO_SHORT, "the recording lasts 4.900 s; it must last at least 5 s"),
         ([a_lead(fs=40.0)], Reason.OUT_OF_RANGE, "40 Hz; it must be 50 to 50000 Hz"),
-        ([a_lead(samples=np.full(2500, 0.3))], Reason.FLAT, "lead II is 0.3 mV throughout"),
-        ([a_lead(samples=np.r_[np.zeros(2499), 50.1])], Reason.OUT_OF_RANGE, "lead II reaches 50.1 mV from its median; at most 50 mV"),
+        ([a_lead(samples=np.full(2500, 0.3))], Reason.FLAT, "lead II has the value 0.3 mV all the time"),
+        ([a_lead(samples=np.r_[np.zeros(2499), 50.1])], Reason.OUT_OF_RANGE, "lead II reaches 50.1 mV from its median; more than 50 mV"),
         ([a_lead(samples=np.r_[np.zeros(2499), -51])], Reason.OUT_OF_RANGE, "-51 mV"),
-        ([a_lead(samples=np.full(2500, 5001.0))], Reason.OUT_OF_RANGE, "lead II lies at 5001 mV; an offset of at most 5000 mV"),
-        ([a_lead(samples=np.full(2500, np.nan))], Reason.NON_FINITE, "2500 of 2500 samples are invalid; lead II needs 5 s"),
+        ([a_lead(samples=np.full(2500, 5001.0))], Reason.OUT_OF_RANGE, "lead II has an offset of 5001 mV; more than 5000 mV"),
+        ([a_lead(samples=np.full(2500, np.nan))], Reason.NON_FINITE, "2,500 of 2,500 samples are invalid; lead II needs 5 s"),
         (
             [a_lead(samples=np.where(np.arange(2500) % 1000 < 50, np.nan, 1.0 * (np.arange(2500) % 7)))],
             Reason.NON_FINITE,
@@ -173,7 +173,7 @@ def test_a_rate_too_far_from_the_others_is_the_datas_fault():
     """Rates that cannot be brought together refuse the recording where a standard lead has one, and cost another signal only itself."""
     slow = {"fs": 0.2, "duration_s": 20.0}
     assert assemble([a_lead(duration_s=20.0), a_lead("vx", **slow)], name="r").names == ("II",)
-    with pytest.raises(BadInputError, match=r"lead V1 is sampled at 0\.2 Hz, the others at up to 250 Hz") as caught:
+    with pytest.raises(BadInputError, match=r"lead V1 is sampled at 0\.2 Hz, another one at 250 Hz") as caught:
         assemble([a_lead(duration_s=20.0), a_lead("V1", **slow)], name="r")
     assert caught.value.reason is Reason.OUT_OF_RANGE
 
@@ -181,7 +181,7 @@ def test_a_rate_too_far_from_the_others_is_the_datas_fault():
 def test_size_is_bounded_after_resampling(monkeypatch):
     """Slow signals beside a fast one are held at the fast one's rate, and are counted so before memory is taken."""
     monkeypatch.setattr(leads, "MAX_VALUES", 7499)
-    with pytest.raises(BadInputError, match="2500 samples at 250 Hz in each of 3 signals; at most 7499") as caught:
+    with pytest.raises(BadInputError, match="2,500 samples at 250 Hz in each of 3 signals; the limit is 7,499") as caught:
         assemble([a_lead(), a_lead("vx", fs=1.0), a_lead("vy", fs=1.0)], name="r")
     assert caught.value.reason is Reason.TOO_LARGE
 

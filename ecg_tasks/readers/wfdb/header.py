@@ -131,12 +131,12 @@ def header_text(data: bytes, *, name: str) -> str:
         ``too_large``, or ``unreadable`` where there is nothing but comments.
     """
     if len(data) > MAX_HEADER_BYTES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: a header of {len(data)} bytes; at most {MAX_HEADER_BYTES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header has {len(data):,} bytes; the limit is {MAX_HEADER_BYTES:,}")
     if b"\0" in data:
         raise BadInputError(Reason.UNREADABLE, f"{name}: byte {data.index(0)} is NUL; a header must be plain text (ASCII or UTF-8)")
     text = data.decode("ascii") if data.isascii() else _in_ascii(data, name=name)
     if not content_lines(text):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the header holds no record line")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header has no record line")
     return text
 
 
@@ -149,7 +149,7 @@ def _in_ascii(data: bytes, *, name: str) -> str:
     for line in content_lines(text)[1:]:
         file_name = signal_line(line)[0]
         if not file_name.isascii():  # without its odd letters it would be another file's name
-            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; a WFDB file's name is ASCII")
+            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: it names the file {file_name[:200]!r}; the name of a WFDB file must be ASCII")
     return text.encode("ascii", "ignore").decode("ascii")
 
 
@@ -169,7 +169,7 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
     lines = content_lines(text)[1:]
     is_multi_segment = has_segments(text)
     if is_multi_segment and len(lines) > MAX_SEGMENTS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; at most {MAX_SEGMENTS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; the limit is {MAX_SEGMENTS:,}")
     names: dict[str, None] = {}
     for line in lines:
         written = line.split()[0] if is_multi_segment else signal_line(line)[0]
@@ -180,11 +180,11 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
             continue
         if not is_multi_segment and (is_header(file_name) or is_csv(file_name)):
             raise BadInputError(
-                Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
+                Reason.UNREADABLE, f"{name}: it names {file_name!r} as a signal file, which a file with this ending cannot be"
             )
         names[f"{file_name}{HEADER_SUFFIX}" if is_multi_segment else file_name] = None
     if len(names) > MAX_SEGMENTS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; at most {MAX_SEGMENTS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; the limit is {MAX_SEGMENTS:,}")
     return tuple(names)
 
 
@@ -234,14 +234,14 @@ def _parse(data: bytes, *, name: str) -> Header:
         n_lines = int(record["n_seg"] or record["n_sig"])
         n_signals, recorded = int(record["n_sig"]), _recorded(parsed.rest)
         if n_lines != len(lines):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the record line says that {n_lines} lines follow; the header has {len(lines)}")
         if record["n_seg"]:
             segments = tuple(_segment(patterns.rx_segment, line, name=name) for line in lines)
             return Header(
                 fs=fs, n_frames=n_frames, n_signals=n_signals, recorded=recorded, signals=(), segments=segments, comments=comments
             )
         if n_lines > MAX_SIGNALS:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; the limit is {MAX_SIGNALS:,}")
         named = [signal_line(line) for line in lines]
         fields = [
             _match(patterns.rx_signal, "x", rest, line, name=name, kind="signal") for (_, rest), line in zip(named, lines, strict=True)

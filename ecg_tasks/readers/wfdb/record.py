@@ -131,7 +131,7 @@ class WfdbReader:
         copies[first] = header_without_identifiers(headers[first], first, files, recorded=recorded, comments=kept)
         copies |= signals_without_identifiers(headers.values(), files)
         if not copies.keys() >= files.keys():
-            raise impossible(name, "a file beside it belongs to none of its headers")
+            raise impossible(name, "a file in its folder belongs to none of its headers")
         return {key: copies[key] for key in files}
 
 
@@ -142,7 +142,7 @@ def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
     without = [lead.name for lead, name in scaled if lead.units == _UNCALIBRATED and name in STANDARD_LEADS]
     if without:
         sentence = (
-            f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be turned into mV"
+            f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be converted to mV"
         )
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}. Write the true gain into the header, such as 1000/mV")
 
@@ -195,7 +195,7 @@ def _check_lines(spans: Sequence[SegmentLine], files: Mapping[str, bytes], *, na
     n_lines = sum(0 if (there := of_segment[span.name]) is None else files[there].count(b"\n") for span in spans)
     if n_lines > MAX_SIGNAL_LINES:
         raise BadInputError(
-            Reason.TOO_LARGE, f"{name}: its {len(spans)} segments have {n_lines} header lines; at most {MAX_SIGNAL_LINES} are read"
+            Reason.TOO_LARGE, f"{name}: its {len(spans)} segments have {n_lines:,} header lines; the limit is {MAX_SIGNAL_LINES:,}"
         )
 
 
@@ -207,7 +207,8 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
     if header.segments:
         raise BadInputError(Reason.UNREADABLE, f"{where}: is itself made of segments")
     if (header.fs, header.n_frames) != (main.fs, span.n_frames):
-        message = f"{where}: {header.n_frames} frames at {header.fs:g} Hz; the record promises {span.n_frames} at {main.fs:g} Hz"
+        there = "an unknown number of" if header.n_frames is None else f"{header.n_frames:,}"
+        message = f"{where}: {there} frames at {header.fs:g} Hz; the record says {span.n_frames:,} at {main.fs:g} Hz"
         raise BadInputError(Reason.UNREADABLE, message)
     return _read_signals(header, files, name=where)
 
@@ -215,7 +216,7 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
 def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
     """Read all signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
     if not header.signals:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signal")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signals")
     groups: dict[str, list[SignalLine]] = {}
     for signal in header.signals:
         groups.setdefault(signal.file_name, []).append(signal)
@@ -238,20 +239,22 @@ def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> l
 
 def _check_size(n_values: int, *, name: str) -> None:
     if n_values > MAX_VALUES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_VALUES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values:,} samples in all leads; the limit is {MAX_VALUES:,}")
 
 
 def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *, name: str) -> int:
-    """Count the frames of one signal file: as many as the header promises, once it is known that the bytes are there."""
+    """Count the frames of one signal file: as many as the header says, once it is known that the bytes are there."""
     first = group[0]
     if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
     if first.fmt not in SAMPLES_IN_BYTES and first.fmt not in FLAC_BITS:
         known = ", ".join((*SAMPLES_IN_BYTES, *FLAC_BITS))
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; formats {known} are read")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; the supported formats are {known}"
+        )
     samples_per_frame = sum(signal.samples_per_frame for signal in group)
     if min(signal.samples_per_frame for signal in group) < 1:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no sample in a frame")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no samples in a frame")
     if first.fmt in FLAC_BITS:
         each = [signal.samples_per_frame for signal in group]
         there = flac_frames(content, samples_per_frame=each, offset=first.byte_offset, fmt=first.fmt, name=f"{name}: {first.file_name}")
@@ -261,7 +264,7 @@ def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *
         n_bytes -= first.fmt == _IN_HALVES and n_bytes % in_bytes == in_bytes - 1
         there = n_bytes * n_samples // in_bytes // samples_per_frame
     if there < (promised or 1):
-        message = f"{name}: {first.file_name} holds {there} frames in {len(content)} bytes; the header promises {promised or 'some'}"
+        message = f"{name}: {first.file_name} has {there:,} frames in {len(content):,} bytes; the header says {promised or 'some'}"
         raise BadInputError(Reason.INCOMPLETE, message)
     return promised or there
 
@@ -358,9 +361,9 @@ def _to_physical_together(group: Sequence[SignalLine], frames: NDArray[np.intege
 def _check_sum(signal: SignalLine, total: int, *, name: str) -> None:
     if signal.checksum is not None and total % _CHECKSUM_MODULUS != signal.checksum % _CHECKSUM_MODULUS:
         promised = signal.checksum % _CHECKSUM_MODULUS
-        message = f"{name}: signal {signal.name} has the checksum {total % _CHECKSUM_MODULUS}; its header promises {promised}"
+        message = f"{name}: signal {signal.name} has the checksum {total % _CHECKSUM_MODULUS}; its header says {promised}. Upload it again"
         raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
 
 
 def _no_baseline(signal: SignalLine, *, name: str) -> BadInputError:
-    return BadInputError(Reason.UNREADABLE, f"{name}: signal {signal.name} has a baseline that no number holds")
+    return BadInputError(Reason.UNREADABLE, f"{name}: signal {signal.name} has a baseline that is too large")

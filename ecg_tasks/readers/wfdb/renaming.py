@@ -26,7 +26,7 @@ def renamed(files: Mapping[str, bytes], called: Mapping[str, str]) -> dict[str, 
     for name, data in files.items():
         again = made[called[name]]
         if is_header(name) and _without_names(parse_header(again, name=called[name])) != _without_names(parse_header(data, name=name)):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: under other file names its header would say something else")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: with other file names its header would mean something else")
     return made
 
 
