@@ -61,14 +61,13 @@ class CopiesWriter:
         """How large it is by now."""
         return self._file.tell()
 
-    def add(self, contents: Mapping[str, bytes], *, records: Sequence[str]) -> None:
-        """Take in the copies of one drop by file name, and the ids of its records."""
-        files = [file_of(name, data) for name, data in contents.items()]
-        for file in files:
+    def add(self, contents: Mapping[File, bytes], *, records: Sequence[str]) -> None:
+        """Take in the copies of one drop, given by what `sources.file_of` says of each, and the ids of its records."""
+        for file, data in contents.items():
             if (path := _path_of(file)) not in self._there:
-                self._write(path, contents[file.name])
+                self._write(path, data)
                 self._there.add(path)
-        listed = tuple(ListedFile(name=file.name, bytes=file.n_bytes, sha256=file.sha256) for file in files)
+        listed = tuple(ListedFile(name=file.name, bytes=file.n_bytes, sha256=file.sha256) for file in contents)
         self._drops.append(CopiedDrop(records=tuple(records), files=listed))
 
     def put(self, store: ObjectStore, source: str) -> str:
@@ -145,7 +144,8 @@ def rewrite_without(store: ObjectStore, item: ObjectInfo, record_ids: Collection
     with CopiesWriter() as writer:
         for drop in kept:
             files = (File(name=file.name, n_bytes=file.bytes, sha256=file.sha256) for file in drop.files)
-            writer.add({file.name: _get(store, item.key, members[_path_of(file)]) for file in files}, records=drop.records)
+            there = [(file.name, _get(store, item.key, members[_path_of(file)])) for file in files]
+            writer.add({file_of(name, data): data for name, data in there}, records=drop.records)
         return writer.put(store, item.key.split("/")[1])
 
 

@@ -96,9 +96,15 @@ def sites_of(index: bytes) -> dict[str, str | None]:
     return dict(zip(record_ids, columns.get("site", [None] * len(record_ids)), strict=True))
 
 
-def load_shard(data: bytes, *, called: Sequence[str] = ()) -> list[StoredRecord]:
-    """Read the records of a shard, in their order, with the identity that was stored; ``called`` are their digests, by the index."""
-    columns = tables.load(data)
+def load_shard(data: bytes, *, called: Sequence[str] = (), only: Iterable[str] | None = None) -> list[StoredRecord]:
+    """Read the records of a shard, in their order, with the identity that was stored.
+
+    Parameters
+    ----------
+    called : their digests, by the index
+    only : ids; other records are left out
+    """
+    columns = tables.load(data, of_records=only)
     found = [_stored(columns, row) for row in range(tables.n_rows(columns))]
     return [replace(one, called=name) for one, name in zip(found, called, strict=True)] if called else found
 

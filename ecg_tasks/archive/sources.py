@@ -49,15 +49,15 @@ def source_of(files: Sequence[File]) -> str:
     return files[0].sha256 if len(files) == 1 else hashlib.sha256(_list_of(files)).hexdigest()
 
 
-def keep(store: ObjectStore, contents: Mapping[str, bytes]) -> tuple[str, list[File]]:
-    """Keep a drop's bytes, given by file name, in raw/ for ever; returns its source and its files."""
-    files = [file_of(name, data) for name, data in contents.items()]
-    for file in files:
-        store.put(file.key, contents[file.name])
+def keep(store: ObjectStore, contents: Mapping[File, bytes]) -> str:
+    """Keep a drop's bytes, given by what `file_of` says of each, in raw/ for ever; returns its source."""
+    for file, data in contents.items():
+        store.put(file.key, data)
+    files = list(contents)
     source = source_of(files)
     if len(files) > 1:
         store.put(keys.raw_list(source), _list_of(files), content_type="application/json")
-    return source, files
+    return source
 
 
 def described(

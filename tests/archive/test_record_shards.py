@@ -81,6 +81,16 @@ def test_one_record_is_found_as_the_whole_shard_has_it():
     assert record_shards.find_record(columns, "0" * 32) is None
 
 
+def test_some_records_are_read_as_the_whole_shard_has_them():
+    """Those that are wanted, in the shard's order, and no others."""
+    data = record_shards.dump_shard([stored(seed) for seed in range(4)])
+    whole = record_shards.load_shard(data)
+    some = record_shards.load_shard(data, only={whole[3].record.record_id, whole[1].record.record_id, "0" * 32})
+    assert [one.record.name for one in some] == ["r1", "r3"]
+    assert [one.record.samples.tobytes() for one in some] == [whole[place].record.samples.tobytes() for place in (1, 3)]
+    assert record_shards.load_shard(data, only=()) == []
+
+
 def test_same_shard_gives_the_same_bytes():
     """Writing is a function of the content, so a repeated task overwrites with what was there."""
     assert record_shards.dump_shard([stored(1)]) == record_shards.dump_shard([stored(1)])

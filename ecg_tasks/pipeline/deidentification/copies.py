@@ -100,9 +100,7 @@ class Copies:
             return self._withhold(line, told, REFUSED if line.fate == "quarantined" else GONE)
         return self._kept(line, told, contents, self._put)
 
-    def _kept(
-        self, line: Input, told: Input, contents: Mapping[str, bytes], put: Callable[[Mapping[str, bytes]], tuple[str, list[sources.File]]]
-    ) -> Input:
+    def _kept(self, line: Input, told: Input, contents: Mapping[str, bytes], put: Callable[[Mapping[sources.File, bytes]], str]) -> Input:
         """Return the line of a drop after its copy is kept, or nothing of it."""
         first = next(iter(contents))
         name = line.name if posixpath.basename(line.name) == first else first
@@ -123,12 +121,9 @@ class Copies:
         self.counts["copied"] += 1
         return self._note(line, kept)
 
-    def _put(self, files: Mapping[str, bytes]) -> tuple[str, list[sources.File]]:
+    def _put(self, files: Mapping[sources.File, bytes]) -> str:
         """Keep a copy, or in a dry run say where it would be."""
-        if not self.dry_run:
-            return sources.keep(self.store, files)
-        described = [sources.file_of(name, data) for name, data in files.items()]
-        return sources.source_of(described), described
+        return sources.source_of(list(files)) if self.dry_run else sources.keep(self.store, files)
 
     def _as_it_was(self, line: Input, told: Input) -> Input:
         self.counts["as_they_were"] += 1
@@ -164,7 +159,8 @@ class Copies:
             copy = renamed(contents, called) if any(map(is_header, contents)) else {called[name]: data for name, data in contents.items()}
         except (BadInputError, ValueError, KeyError):
             return self._withhold(line, told, "unreadable")
-        source, files = self._put(copy)
+        described = {sources.file_of(name, data): data for name, data in copy.items()}
+        source, files = self._put(described), list(described)
         pairs = zip(told.files, files, strict=False)
         now = structs.replace(told, source=source, files=tuple(structs.replace(one, sha256=file.sha256) for one, file in pairs))
         self.counts["copied"] += 1
@@ -260,7 +256,7 @@ class _Together:
         self._copies, self._source, self._made = copies, source, made
         self._writer: CopiesWriter | None = None
         self._waiting: list[int] = []
-        self._copy: dict[str, bytes] = {}
+        self._copy: dict[sources.File, bytes] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -269,10 +265,10 @@ class _Together:
         if self._writer is not None:
             self._writer.__exit__(*error)
 
-    def take(self, files: Mapping[str, bytes]) -> tuple[str, list[sources.File]]:
+    def take(self, files: Mapping[sources.File, bytes]) -> str:
         """Take a copy, to be added with the line of its drop."""
         self._copy = dict(files)
-        return self._source, [sources.file_of(name, data) for name, data in files.items()]
+        return self._source
 
     def add(self, contents: Mapping[str, bytes]) -> None:
         """Add the copy that was taken, if any, of the drop whose line was made last."""

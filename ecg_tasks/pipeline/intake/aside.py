@@ -14,12 +14,11 @@ def of_run(run: str) -> str:
     return keys.staging(DagId.INGEST_RECORDS, run, "aside/")
 
 
-def put(store: ObjectStore, prefix: str, line: Input, files: Mapping[str, bytes]) -> tuple[str, list[sources.File]]:
+def put(store: ObjectStore, prefix: str, line: Input, files: Mapping[sources.File, bytes]) -> str:
     """Stage the one file of a line of the account, as `sources.keep` keeps it; returns the same."""
-    ((name, data),) = files.items()
-    file = sources.file_of(name, data)
-    store.put(f"{prefix}{_of(line)}/{name}", data)
-    return sources.source_of([file]), [file]
+    ((file, data),) = files.items()
+    store.put(f"{prefix}{_of(line)}/{file.name}", data)
+    return sources.source_of([file])
 
 
 def keep(store: ObjectStore, run: str, line: Input) -> None:

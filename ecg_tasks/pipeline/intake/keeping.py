@@ -37,7 +37,7 @@ class Keeping:
         contents: Mapping[str, bytes],
         *,
         copy: Mapping[str, bytes] | None,
-        put: Callable[[Mapping[str, bytes]], tuple[str, list[sources.File]]],
+        put: Callable[[Mapping[sources.File, bytes]], str],
     ) -> Input:
         """Keep what may be kept of a drop; returns its line with the digests of what is stored, and of what was dropped.
 
@@ -45,16 +45,19 @@ class Keeping:
         ----------
         contents : bytes by file name, the drop's first file first
         copy : one without identifiers, under the names that `called` gives; None where there is none
-        put : takes what is kept, by the name that is stored; returns its source and its files
+        put : takes what is kept, by the name that is stored and its digest; returns its source
         """
         called = self._called(contents)
         dropped = [sources.file_of(called[file], data) for file, data in contents.items()]
+        given = {file.name: (file, data) for file, data in zip(dropped, contents.values(), strict=True)}
         if self.keeps == "as_dropped":
-            copy = {called[file]: data for file, data in contents.items()}
+            copy = {name: data for name, (_, data) in given.items()}
         if copy is None:
             return with_digests(outcome, sources.source_of(dropped), dropped, kept="nothing")
-        source, stored = put(copy)
-        line = with_digests(outcome, source, stored, kept=self.keeps)
+        stored = {
+            given[name][0] if name in given and data is given[name][1] else sources.file_of(name, data): data for name, data in copy.items()
+        }
+        line = with_digests(outcome, put(stored), list(stored), kept=self.keeps)
         if self.keeps == "as_dropped":
             return line
         files = tuple(structs.replace(one, dropped=file.sha256) for one, file in zip(line.files, dropped, strict=True))

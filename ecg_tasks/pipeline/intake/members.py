@@ -119,13 +119,13 @@ def take(
         fault = contents if isinstance(contents, BadInputError) else BadInputError(Reason.INCOMPLETE, f"{drop.name} could not be unpacked")
         return _refused(store, drop, outcome, batch, fault=fault, names=names)
 
-    copy: dict[str, bytes] = {}
+    copy: dict[sources.File, bytes] = {}
 
-    def put(files: Mapping[str, bytes]) -> tuple[str, list[sources.File]]:
+    def put(files: Mapping[sources.File, bytes]) -> str:
         if not batch.archive.copies:  # planned by an earlier version
             return sources.keep(store, files)
         copy.update(files)
-        return batch.archive.copies, [sources.file_of(name, data) for name, data in files.items()]
+        return batch.archive.copies
 
     def keep(line: Input, made: Mapping[str, bytes] | None, *, nothing: bool = False) -> Input:
         if not has_archive:

@@ -45,7 +45,7 @@ class Taken:
     labels: list[LabelEntry] = field(default_factory=list)
     quarantined: list[QuarantinedInput] = field(default_factory=list)
     outcome: Input
-    copy: Mapping[str, bytes] = field(default_factory=dict)
+    copy: Mapping[sources.File, bytes] = field(default_factory=dict)
     forgotten: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -52,9 +52,8 @@ def _details_of_shard(
     store: ObjectStore, shard: str, rows: Sequence[Row], *, late: Descriptions, recipes: Mapping[str, Recipe]
 ) -> Iterator[RecordDetail]:
     wanted = {row["record_id"] for row in rows}
-    stored = record_shards.load_shard(store.get(keys.record_shard(shard)))
-    records = {one.record.record_id: late.stored(one).record for one in stored if one.record.record_id in wanted}
-    del stored  # thousands of records, of which a few are drawn
+    stored = record_shards.load_shard(store.get(keys.record_shard(shard)), only=wanted)
+    records = {one.record.record_id: late.stored(one).record for one in stored}
     pictures: dict[str, tables.Columns] = {}
     for row in rows:
         recipe, record_id = row["recipe"], row["record_id"]

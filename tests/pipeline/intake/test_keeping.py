@@ -1,13 +1,15 @@
 """What is kept in raw/: a copy without identifiers, what came, or nothing; and what accounts, lineage and maintenance say then."""
 
 import hashlib
+import io
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from benchmarks import written_files as written
 from ecg_tasks import readers
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import keys, packed_copies, sources
 from ecg_tasks.archive.documents import IntakeManifest, read_manifest
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import inbox
@@ -54,6 +56,23 @@ def states(store, name: str) -> dict[str, LinkState]:
 def sha256(data: bytes) -> str:
     """Digest of bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["files", "an archive"])
+def test_no_bytes_are_digested_twice(store, monkeypatch, packed):
+    """The signals of a recording are in its copy as they came: their digest is known, and no file of the copy is looked at again."""
+    files, digested = written.wfdb(written.made()), []
+    with io.BytesIO() as archive:
+        with zipfile.ZipFile(archive, "w") as writer:
+            for name, data in files.items():
+                writer.writestr(name, data)
+        inbox.put_files([("w/all.zip", archive.getvalue())] if packed else [(f"w/{name}", data) for name, data in files.items()])
+    file_of = sources.file_of
+    for module in (sources, packed_copies):
+        monkeypatch.setattr(module, "file_of", lambda name, data: digested.append(data) or file_of(name, data))
+    assert run("r1").counts.records == 1
+    assert sorted(map(len, digested)) == sorted({len(data) for data in digested})
+    assert digested.count(files["r.dat"]) == 1
 
 
 def test_a_copy_without_identifiers_is_kept(store):
