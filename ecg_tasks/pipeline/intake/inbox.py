@@ -78,7 +78,7 @@ def checked_path(path: str) -> str:
     parts = path.split("/")
     unsafe = any(part in {"", ".", ".."} for part in parts) or "\\" in path or not path.isprintable()
     if unsafe:
-        raise BadInputError(Reason.UNSAFE_PATH, f"{path[:200]!r} is no plain relative path")
+        raise BadInputError(Reason.UNSAFE_PATH, f"{path[:200]!r} is not a plain relative path")
     if len(path.encode()) > MAX_KEY_BYTES:
-        raise BadInputError(Reason.UNSAFE_PATH, f"{path[:80]!r}… has {len(path.encode())} bytes; {MAX_KEY_BYTES} are allowed")
+        raise BadInputError(Reason.UNSAFE_PATH, f"{path[:80]!r}… has {len(path.encode())} bytes; the limit is {MAX_KEY_BYTES:,}")
     return path

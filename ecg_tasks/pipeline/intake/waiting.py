@@ -80,7 +80,7 @@ def rest(run_id: str) -> str:
     """Tell what a run left to the next one, as a sentence; nothing where all that is left waits for files, or nothing was there."""
     manifest = find_manifest(open_store(), IntakeManifest, keys.run_key(run_id))
     left = 0 if manifest is None else manifest.left
-    return f"{left:,} recordings or files are left to the next run" if left else ""
+    return f"{left:,} recordings or files are left for the next run" if left else ""
 
 
 def recordings(store: ObjectStore, plan: IntakePlan) -> set[str]:

@@ -175,7 +175,7 @@ def test_what_stays_empty_is_told_so(inbox):
     inbox.put(recording() | {"r.dat": b"", "beats.csv": b"", "labels.csv": b""})
     assert inbox.run()["account"]["waiting"] == 4
     told = {entry["name"]: entry["message"] for entry in inbox.late()["quarantined"]}
-    assert told["r.hea"] == "r.dat came without content, and none followed within 3600 s; upload it again"
+    assert told["r.hea"] == "r.dat came without content, and no content followed within 3600 s: upload it again"
     assert "empty" in told["beats.csv"]
     assert "empty" in told["labels.csv"]
     assert inbox.left() == []
@@ -203,7 +203,7 @@ def test_two_files_that_could_be_meant_are_named(inbox):
     inbox.put({"r.hea": files["r.hea"], "R.dat": files["r.dat"], "r.DAT": files["r.dat"]})
     assert inbox.run()["account"]["waiting"] == 3
     told = {entry["name"]: entry["message"] for entry in inbox.late()["quarantined"]}
-    assert "of R.dat, r.DAT it is not clear which is meant" in told["r.hea"]
+    assert "it is not clear which of R.dat, r.DAT is meant" in told["r.hea"]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_an_unfinished_upload_is_never_read(inbox, name):
     assert (manifest["waiting_for"], manifest["waiting"]) == ({"the end of its upload": 1}, [f"inbox/{name}"])
     (entry,) = inbox.late()["quarantined"]
     assert entry["reason"] == "incomplete"
-    assert f"{name} is called like an upload that goes on, and nothing came for 3600 s" in entry["message"]
+    assert f"{name} has the name of an unfinished upload, and nothing came for 3600 s" in entry["message"]
 
 
 SIDE_FILES = {
