@@ -30,6 +30,8 @@ USER = "kept:keeper"
 _EXPIRY = ("HTTP_X_DELETE_AT", "HTTP_X_DELETE_AFTER")
 _ON_COPIES = {"GET", "HEAD", "DELETE"}
 _DAY_S = 24 * 3600.0
+_MOST_BYTES = 5 * 1024**3
+"""No object is longer that comes in one request, as a copy does."""
 _GONE = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
 
 
@@ -109,6 +111,9 @@ class Keep:
             return True
         if found.status_int != HTTPStatus.OK:
             return False
+        if (found.content_length or 0) > _MOST_BYTES:  # a report as CSV may be; it can be made again of its table
+            found.app_iter.close()
+            return True
         if bucket not in self._made:
             if self._ask(environ, "PUT", f"/v1/{ACCOUNT}/{bucket}").status_int not in {HTTPStatus.CREATED, HTTPStatus.ACCEPTED}:
                 return False
@@ -119,7 +124,7 @@ class Keep:
 
     def _forget(self, environ: dict[str, Any], bucket: str, key: str) -> bool:
         """Delete what was set aside of an object before."""
-        listed = self._ask(environ, "GET", f"/v1/{ACCOUNT}/{bucket}", query=f"?format=json&prefix={_quoted(key)}/")
+        listed = self._ask(environ, "GET", f"/v1/{ACCOUNT}/{bucket}", query=f"format=json&prefix={_quoted(key)}/")
         if listed.status_int == HTTPStatus.NOT_FOUND:
             return True
         if listed.status_int != HTTPStatus.OK:
@@ -133,7 +138,9 @@ class Keep:
     ) -> Any:
         from swift.common.wsgi import make_pre_authed_request  # type: ignore[import-not-found]
 
-        request = make_pre_authed_request(environ, method=method, path=_quoted(path) + query, headers=headers, swift_source="KEEP")
+        # without a question mark the request would have the query of the one in hand, such as that its body is a list of parts
+        asked = f"{_quoted(path)}?{query}"
+        request = make_pre_authed_request(environ, method=method, path=asked, headers=headers, swift_source="KEEP")
         if body is not None:
             request.environ["wsgi.input"] = body
         return request.get_response(self._proxy)

@@ -28,7 +28,7 @@ from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CopySourceTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
 logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every connection where the credentials were found
 
@@ -49,6 +49,10 @@ _BELOW_NAMES = re.compile(r"((?:^|(?<= ))(?:inbox/|raw/[^/]+/|quarantine/[^/]+/)
 """A key that may end with the name of a dropped file, which no message tells."""
 _forgets: ContextVar[bool] = ContextVar("forgets", default=False)
 _SPOOLED_BYTES = 8 * 1024 * 1024
+_PUT_AT_ONCE_BYTES = 4 * 1024**3
+"""A longer file goes in parts: no server takes more than 5 GB in one request, and a report of seven million rows is as long as CSV."""
+_PART_BYTES = 32 * 1024 * 1024
+"""A server takes 10,000 parts."""
 
 
 class _Spooled(tempfile.SpooledTemporaryFile[bytes]):
@@ -182,8 +186,28 @@ class ObjectStore:
     def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole, whatever stood there: for what is written once only within `forgetting`, or where it is not whole yet."""
         with _errors(f"write {key}"):
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+            if not isinstance(data, bytes) and data.seek(0, os.SEEK_END) > _PUT_AT_ONCE_BYTES:
+                self._put_in_parts(key, data, content_type=content_type)
+            else:
+                if not isinstance(data, bytes):
+                    data.seek(0)
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
         self._forget_versions([key])
+
+    def _put_in_parts(self, key: str, file: BinaryIO, *, content_type: str) -> None:
+        """Write a long file; nothing is to be seen of it until all of it is there."""
+        upload = self._client.create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=content_type)["UploadId"]
+        parts: list[CompletedPartTypeDef] = []
+        try:
+            file.seek(0)
+            while piece := file.read(_PART_BYTES):
+                number = len(parts) + 1
+                answer = self._client.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=piece)
+                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            self._client.complete_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
+            raise
 
     def _holds(self, key: str, data: bytes | BinaryIO) -> bool:
         """Return whether an object has these bytes; read only where its length is the same and its ETag, as with a cipher, is no MD5."""

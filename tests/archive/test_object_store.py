@@ -1,15 +1,17 @@
 """The bucket's one door, against a server of the real S3 protocol, over HTTP."""
 
 import hashlib
+import io
 import logging
 import multiprocessing
 import traceback
 from itertools import zip_longest
 
+import numpy as np
 import pytest
 
 from ecg_tasks.actions.bucket_check import lacks
-from ecg_tasks.archive import keys, registry
+from ecg_tasks.archive import keys, object_store, registry
 from ecg_tasks.archive.object_store import ObjectStore, forgetting
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
@@ -57,6 +59,31 @@ def test_bytes_are_read_where_their_etag_is_not_their_md5(bucket):
     for write in (lambda: bucket.put("raw/0/parts", b"two"), lambda: bucket.copy("staging/other", "raw/0/parts")):
         with pytest.raises(StoreConflictError):
             write()
+
+
+def test_a_long_file_is_written_in_parts(bucket, monkeypatch):
+    """No server takes more than 5 GB at once. What is broken off leaves nothing, and what stood there stays."""
+    monkeypatch.setattr(object_store, "_PUT_AT_ONCE_BYTES", 1000)
+    monkeypatch.setattr(object_store, "_PART_BYTES", 5 * 1024 * 1024)  # no server takes less, but for the last part
+    data = np.random.default_rng(1).bytes(11 * 1024 * 1024)
+    file = io.BytesIO(data)
+    bucket.put("reports/a.csv", file, content_type="text/csv")
+    assert bucket.get("reports/a.csv") == data
+    head = bucket._client.head_object(Bucket=bucket.bucket, Key="reports/a.csv")
+    assert (head["ContentType"], head["ETag"].strip('"')[-2:], file.closed) == ("text/csv", "-3", False)
+    bucket.put("reports/b.csv", io.BytesIO(data[:1000]))
+    assert bucket.info("reports/b.csv").etag == hashlib.md5(data[:1000], usedforsecurity=False).hexdigest()
+
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell():
+                raise OSError("the disk is gone")
+            return super().read(size)
+
+    with pytest.raises((OSError, StoreError)):
+        bucket.put("reports/a.csv", Broken(data[::-1]))
+    assert bucket.get("reports/a.csv") == data
+    assert not bucket._client.list_multipart_uploads(Bucket=bucket.bucket).get("Uploads")
 
 
 def test_a_copy_over_the_same_bytes_writes_nothing(bucket):

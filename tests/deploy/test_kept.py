@@ -3,6 +3,7 @@
 The store's programs run for this file alone, without PostgreSQL and Airflow: they take some seconds.
 """
 
+import io
 import json
 import subprocess
 import time
@@ -15,6 +16,7 @@ from deploy.embedded import bucket, object_store, store_cipher, store_packages
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import Home
 from ecg_tasks.archive import keys
+from ecg_tasks.archive import object_store as archive_store
 from ecg_tasks.archive.object_store import SET_ASIDE_BUCKET, ObjectStore, forgetting
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
@@ -120,6 +122,20 @@ def test_what_is_written_over_or_deleted_comes_back(home, by_hand):
     assert contents_kept(home, key) == [5, 7, 5]
     with pytest.raises(StackError, match="nothing is kept of labels/never"):
         object_store.take_back(home, "labels/never")
+
+
+def test_what_comes_in_parts_is_kept_as_any_other(home, store, monkeypatch):
+    """A report is written over by a try that follows one which was broken off; no server takes over 5 GB in one request."""
+    monkeypatch.setattr(archive_store, "_PUT_AT_ONCE_BYTES", 100)
+    monkeypatch.setattr(archive_store, "_PART_BYTES", 5 * 1024 * 1024)
+    key, long = "reports/2026-01-01/run/predictions.csv", CONTENT * 250
+    store.put(key, b"short")
+    for content in (long, long[::-1]):
+        store.put(key, io.BytesIO(content))
+        assert store.get(key) == content
+    store.delete(key)
+    assert contents_kept(home, key) == [5, len(long), len(long)]
+    assert store.list_keys("reports/") == []
 
 
 def test_the_buckets_key_does_not_reach_what_is_kept(home, by_hand):
