@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,10 +47,8 @@ def marked_waves(path: Path, kind: str) -> list[Wave]:
     """Return the waves of one kind (``p``, ``N`` for QRS, ``t``), in their order."""
     marks: list[tuple[float, float, float]] = []
     for lead in STANDARD_LEADS:
-        found = wfdb.rdann(str(path), lead.lower())
         begin = peak = None
-        for sample, symbol in zip(found.sample.tolist(), found.symbol, strict=True):
-            at = 1000 * sample / found.fs
+        for at, symbol in _marks(path, lead):
             if symbol == "(":
                 begin, peak = at, None
             elif symbol != ")":
@@ -65,6 +63,13 @@ def marked_waves(path: Path, kind: str) -> list[Wave]:
         groups[-1:] = [[*groups[-1], mark]] if near else [*groups[-1:], [mark]]
     kept = [np.array(group) for group in groups if len(group) >= ENOUGH_LEADS]
     return [Wave(begin=one[:, 1].min(), peak=float(np.median(one[:, 0])), end=one[:, 2].max()) for one in kept]
+
+
+@cache
+def _marks(path: Path, lead: str) -> list[tuple[float, str]]:
+    """Return the marks of one lead: ms, and the symbol. wfdb takes longer to read them than a recording takes to be measured."""
+    found = wfdb.rdann(str(path), lead.lower())
+    return [(1000 * sample / found.fs, symbol) for sample, symbol in zip(found.sample.tolist(), found.symbol, strict=True)]
 
 
 def reference(path: Path) -> Measured:

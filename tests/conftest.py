@@ -149,9 +149,10 @@ def s3_server():
     from moto import mock_aws
     from moto.core.models import botocore_stubber
     from moto.moto_server.werkzeug_app import create_backend_app
+    from moto.s3.models import S3Backend
     from werkzeug.serving import WSGIRequestHandler, make_server
 
-    from tests.short_way import patched
+    from tests.short_way import of_prefix, patched
 
     class Silent(WSGIRequestHandler):
         def log(self, *_):
@@ -169,6 +170,7 @@ def s3_server():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore_stubber, "process_request", in_turn)
         patch.setattr(BaseClient, "_make_api_call", patched(address, turn))
+        patch.setattr(S3Backend, "list_object_versions", of_prefix(S3Backend.list_object_versions))
         patch.setenv("MOTO_S3_CUSTOM_ENDPOINTS", address)
         with mock_aws(config={"core": {"mock_credentials": False, "reset_boto3_session": False}}):
             yield address

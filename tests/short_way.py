@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.client import BaseClient
@@ -49,6 +50,21 @@ def patched(address: str, turn: AbstractContextManager[Any]) -> Callable[..., An
         return whole(client, operation, asked)
 
     return make_api_call
+
+
+def of_prefix(whole: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what stands in for moto's listing of versions: that one copies every object of the bucket, whatever it is asked for."""
+
+    def list_object_versions(backend: Any, bucket_name: str, *, prefix: str = "", **more: Any) -> Any:
+        every = backend.get_bucket(bucket_name).keys
+        wanted = type(every)()
+        for key, versions in every.iterlists():
+            if key.startswith(prefix):
+                wanted.setlist(key, versions)
+        part = SimpleNamespace(get_bucket=lambda _name: SimpleNamespace(keys=wanted))
+        return whole(part, bucket_name, prefix=prefix, **more)
+
+    return list_object_versions
 
 
 def server() -> Any:

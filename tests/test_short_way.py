@@ -1,10 +1,12 @@
 """The short way to the tests' S3 server tells and does what the whole one does."""
 
+import inspect
 import io
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.core.models import botocore_stubber
+from moto.s3.models import S3Backend
 
 KEYS = ("a/größe=1 b.bin", "a/b/two", "a/b/three", "c", "empty")
 WRONG_KEYS = ("a/../c", "//a", "x" * 1100)
@@ -102,3 +104,26 @@ def test_the_short_way_sends_nothing(filled, monkeypatch):
         assert sent == ["GET"]
     finally:
         filled._client.meta.events.unregister("before-send.s3", unique_id="watch")
+
+
+@pytest.mark.parametrize("more", [{}, {"Prefix": "a/"}, {"Prefix": "a/", "Delimiter": "/"}, {"Prefix": "nothing/"}])
+def test_versions_are_listed_as_moto_does(filled, monkeypatch, more):
+    """Of a bucket that keeps them: all of a prefix, with marks of what was deleted, a page or several."""
+    client = filled._client
+    client.put_bucket_versioning(Bucket=filled.bucket, VersioningConfiguration={"Status": "Enabled"})
+    filled.replace("a/b/two", b"2")
+    filled.replace("c", b"3")
+    filled.delete("a/b/three")
+
+    def listed():
+        found, next_one = [], {}
+        while True:
+            page = client.list_object_versions(Bucket=filled.bucket, MaxKeys=2, **more, **next_one)
+            found += [(kind, page.get(kind)) for kind in ("Versions", "DeleteMarkers", "CommonPrefixes")]
+            if not page["IsTruncated"]:
+                return found
+            next_one = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+
+    ours = listed()
+    monkeypatch.setattr(S3Backend, "list_object_versions", inspect.getclosurevars(S3Backend.list_object_versions).nonlocals["whole"])
+    assert ours == listed()

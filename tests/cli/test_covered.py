@@ -85,6 +85,8 @@ def project(tmp_path, monkeypatch):
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     (tmp_path / "ecg_tasks" / "__init__.py").touch()
     (tmp_path / "ecg_tasks" / "work.py").write_text(WORK)
+    (tmp_path / "ecg_ui" / "pages").mkdir()
+    (tmp_path / "ecg_ui" / "pages" / "nowhere.py").write_text("print()\n")
     (tmp_path / "tests" / "test_work.py").write_text(TEST)
     monkeypatch.setattr(covered, "CHECKOUT", tmp_path)
     monkeypatch.setattr(covered, "_SETTINGS", f"--rcfile={tmp_path / 'pyproject.toml'}")
@@ -96,7 +98,7 @@ def project(tmp_path, monkeypatch):
 def test_every_process_is_counted(project, capfd):
     """Commands, forks that end by `os._exit`, programs after `exec` and those that SIGTERM stops: all lines that ran count, no other.
 
-    The unfinished files of processes that were killed are left out without a word.
+    The unfinished files of processes that were killed are left out without a word. A file that nothing imports counts, and no test does.
     """
     assert covered.run(["-q", "-p", "no:cacheprovider"], whole=False) == 0
     printed, complained = capfd.readouterr()
@@ -108,6 +110,9 @@ def test_every_process_is_counted(project, capfd):
     missed = [lines.index(text) + 1 for text in ("    return 6", "    return 7")]
     assert line.split("%")[1].split(", ") == [f"   {missed[0]}", str(missed[1])]
     assert "TOTAL" in printed
+    (unknown,) = [line.split() for line in told.splitlines() if "nowhere.py" in line]
+    assert unknown[1:3] == ["1", "1"]
+    assert "test_work.py" not in told
 
 
 def test_too_little_fails_the_whole(project, capfd):

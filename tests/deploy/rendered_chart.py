@@ -10,12 +10,14 @@ import configparser
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import kubernetes_validate
 import yaml
+from kubernetes_validate import utils
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OURS = ("secrets.example.yaml", "store.yaml", "gpu-worker.yaml", "maintenance.yaml")
@@ -24,6 +26,8 @@ KEDA = {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthen
 """Kinds that come with KEDA, and that no schema of Kubernetes knows, with the name of their definition."""
 _NOT_OURS = ("/entrypoint", "/clean-logs")
 """Programs of the official image that ours has not got."""
+
+utils.schema_contents = cache(utils.schema_contents)  # it reads megabytes of schemas for each manifest, and changes nothing in them
 
 Manifest = dict[str, Any]
 

@@ -93,8 +93,8 @@ def _measured() -> list[str]:
     """What lets Python measure a module that it runs, and nothing that this starts."""
     if not MEASUREMENT:
         return []
-    source = ",".join(str(CHECKOUT / folder) for folder in ("deploy", "ecg_tasks"))
-    return ["coverage", "run", "--rcfile=", "--branch", "--parallel-mode", f"--data-file={MEASUREMENT}/data", f"--source={source}", "-m"]
+    files = ",".join(str(CHECKOUT / folder / "*") for folder in ("deploy", "ecg_tasks"))
+    return ["coverage", "run", "--rcfile=", "--branch", "--parallel-mode", f"--data-file={MEASUREMENT}/data", f"--include={files}", "-m"]
 
 
 @pytest.fixture(scope="module")
