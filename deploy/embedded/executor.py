@@ -23,6 +23,7 @@ import gc
 import math
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
@@ -163,8 +164,10 @@ class LocalExecutor(local_executor.LocalExecutor):
             self._parsers.kill()
             self._parsers.wait()
             self._parsers = None
-        if METHOD == "forkserver":
-            forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - Python has no other way, and starts it anew when a worker is wanted
+        own: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - Python has no other door to it
+        if METHOD == "forkserver" and own._forkserver_pid is not None:  # noqa: SLF001
+            os.kill(own._forkserver_pid, signal.SIGKILL)  # noqa: SLF001 - by itself it stays as long as any task that lost its worker
+            own._stop()  # noqa: SLF001 - the next worker lets Python start another one
 
     def _process_workloads(self, workload_list: "Sequence[Any]") -> None:
         self._have_helpers()

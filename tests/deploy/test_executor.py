@@ -312,6 +312,26 @@ class Look(Work):
         return look, (self.path,)
 
 
+def linger(path):
+    """Leave a process behind that outlives its worker, and has all files open that this has."""
+    child = os.fork()
+    if not child:
+        time.sleep(PATIENCE_S)
+        os._exit(0)
+    Path(path).write_text(str(child))
+    return Work("lingered")
+
+
+@dataclass(frozen=True)
+class Linger(Work):
+    """A task that leaves a process behind."""
+
+    path: str = ""
+
+    def __reduce__(self):
+        return linger, (self.path,)
+
+
 SECRETS = {
     "AIRFLOW__API_AUTH__JWT_SECRET": "jwt-signs-tokens",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://airflow:password-of-airflow@127.0.0.1:1/airflow",
@@ -340,10 +360,13 @@ def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path, gone):
             os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
             kill_idle(executor)
         if gone == "asleep":
+            give(executor, Linger("lingered", path=str(tmp_path / "left")))
+            assert wait_until((tmp_path / "left").exists, executor)
             with monkeypatch.context() as at_once:
                 for name in ("REST_S", "QUIET_S", "ASLEEP_S"):
                     at_once.setattr(mended, name, 0.0)
                 assert wait_until(lambda: forkserver._forkserver._forkserver_pid is None, executor)
+            os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
         give(executor, Look("looked", path=str(tmp_path / "seen")))
         assert wait_until((tmp_path / "seen").exists, executor)
         assert wait_until((tmp_path / "seen").read_text, executor)
