@@ -20,8 +20,8 @@ QRS_S = 0.12
 SEARCH_S = 0.032
 """How far a beat is moved, at most, to fit the median beat, each time."""
 ALIGNMENTS = 2
-_AT_ONCE = 32
-"""Windows that are filtered together: what is computed of them stays in a processor's cache."""
+_AT_ONCE = 64
+"""Windows that are filtered together, and fitted together where they have as many beats."""
 
 
 def without_wander(samples: NDArray[np.floating], *, fs: float) -> NDArray[np.float64]:
@@ -87,13 +87,21 @@ def _beats_in_step(
     Windows with as many real samples are filtered together.
     """
     lengths = np.full(len(windows), windows.shape[-1]) if n_real is None else n_real
+    search = round(SEARCH_S * fs)
     for length in np.unique(lengths).tolist():
         alike = np.flatnonzero(lengths == length)
         for some in np.split(alike, range(_AT_ONCE, len(alike), _AT_ONCE)):
             steady = without_wander(windows[some, :, :length], fs=fs)
-            r_peaks = _r_peaks(_steepness(steady, fs=fs), fs=fs)
-            for index, window, peaks in zip(some.tolist(), steady, r_peaks, strict=True):
-                yield index, _fitted(window, peaks, before=before, after=after, search=round(SEARCH_S * fs))
+            peaks = [one[(one >= before) & (one <= length - after)] for one in _r_peaks(_steepness(steady, fs=fs), fs=fs)]
+            counts = np.array([one.size for one in peaks])
+            for count in np.unique(counts).tolist():
+                at = np.flatnonzero(counts == count)
+                if count:
+                    fitted = _fitted(steady[at], np.stack([peaks[one] for one in at]), before=before, after=after, search=search)
+                else:
+                    middle = np.full((len(at), 1), min(max(length // 2, before), length - after))
+                    fitted = middle, _median(steady[at], middle, before=before, after=after)
+                yield from zip(some[at].tolist(), map(_Fitted, *fitted), strict=True)
 
 
 def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64]:
@@ -111,35 +119,62 @@ def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> list[NDArray[np.in
     return filters.peaks_of_rows(steepness, distance=round(REFRACTORY_S * fs), heights=heights)
 
 
-def _fitted(window: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int, search: int) -> _Fitted:
-    """Return the beats that lie wholly in a window, each moved to fit the median beat; the middle if there are none."""
-    first, last = before, window.shape[-1] - after
-    peaks = peaks[(peaks >= first) & (peaks <= last)]
-    if not peaks.size:
-        peaks = np.array([np.clip(window.shape[-1] // 2, first, last)])
-        return _Fitted(peaks, _median(window, peaks, before, after))
-    moves = np.arange(-search, search + 1)
-    median = _median(window, peaks, before, after)
+def _fitted(
+    windows: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int, search: int
+) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Return the beats of windows with as many beats each, every beat moved to fit the median beat of its window, and these.
+
+    Parameters
+    ----------
+    windows : shape (n, n_leads, n_samples)
+    peaks : shape (n, n_beats), samples; each beat lies wholly in its window
+    search : samples that a beat is moved, at most, each time
+
+    Returns
+    -------
+    R peaks, shape (n, n_beats), and median beats, shape (n, n_leads, before + after)
+    """
+    n_moves = min(2 * search, windows.shape[2] - before - after) + 1
+    median = _median(windows, peaks, before=before, after=after)
     for _ in range(ALIGNMENTS):
-        tried = np.clip(peaks[:, None] + moves, first, last)
-        fit = np.einsum("lbmt,lt->bm", _moved(window, peaks, tried, before=before, after=after), median)
-        moved = np.take_along_axis(tried, fit.argmax(axis=1)[:, None], axis=1)[:, 0]
+        first = np.clip(peaks - search, before, windows.shape[2] - after - n_moves + 1)
+        tried = first[..., None] + np.arange(n_moves)
+        wide = _cut(windows, first - before, n_samples=before + after + n_moves - 1)
+        fit = _products(wide, median)
+        fit[np.abs(tried - peaks[..., None]) > search] = -np.inf
+        moved = np.take_along_axis(tried, fit.argmax(axis=2)[..., None], axis=2)[..., 0]
         if np.array_equal(moved, peaks):  # nor would any beat be moved another time
             break
-        peaks, median = moved, _median(window, moved, before, after)
-    return _Fitted(peaks, median)
+        peaks, median = moved, _median(windows, moved, before=before, after=after)
+    return peaks, median
 
 
-def _moved(
-    window: NDArray[np.float64], peaks: NDArray[np.int64], tried: NDArray[np.int64], *, before: int, after: int
-) -> NDArray[np.float64]:
-    """Return the beats at all places that are tried, shape (n_leads, n_beats, n_moves, n_samples)."""
-    search = tried.shape[1] // 2
-    if peaks[0] - before < search or peaks[-1] + after + search > window.shape[-1]:
-        return window[:, tried[..., None] + np.arange(-before, after)]
-    wide = window[:, peaks[:, None] + np.arange(-before - search, after + search)]
-    return np.lib.stride_tricks.sliding_window_view(wide, before + after, axis=2)
+def _products(wide: NDArray[np.float64], median: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the sum of products with the median beat at each of the places where that lies in wider beats.
+
+    Parameters
+    ----------
+    wide : shape (n, n_beats, n_leads, n_samples)
+    median : shape (n, n_leads, n_median)
+
+    Returns
+    -------
+    ndarray, shape (n, n_beats, n_samples - n_median + 1)
+    """
+    n, n_beats, n_leads, n_samples = wide.shape
+    room = n_samples - median.shape[2]
+    padded = np.zeros((n, n_leads, n_samples + room))
+    padded[..., room:n_samples] = median
+    places = np.lib.stride_tricks.sliding_window_view(padded, n_samples, axis=2)[:, :, ::-1]
+    return np.asarray(wide.reshape(n, n_beats, -1) @ places.transpose(0, 1, 3, 2).reshape(n, n_leads * n_samples, room + 1))
 
 
-def _median(window: NDArray[np.float64], peaks: NDArray[np.int64], before: int, after: int) -> NDArray[np.floating]:
-    return median_of([window[:, peak - before : peak + after] for peak in peaks.tolist()])
+def _cut(windows: NDArray[np.float64], starts: NDArray[np.int64], *, n_samples: int) -> NDArray[np.float64]:
+    """Return so many samples of all leads from each start on, shape (*starts.shape, n_leads, n_samples); a row of starts a window."""
+    at_each = np.lib.stride_tricks.sliding_window_view(windows, n_samples, axis=2)
+    return at_each[np.arange(len(windows))[:, None], :, starts]
+
+
+def _median(windows: NDArray[np.float64], peaks: NDArray[np.int64], *, before: int, after: int) -> NDArray[np.floating]:
+    beats = _cut(windows, peaks - before, n_samples=before + after)
+    return median_of(list(beats.swapaxes(0, 1)))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import ConfigurationError, offer
 from ecg_tasks.names import RecipeName
 from ecg_tasks.signals.flags import Flag, join_flags
-from ecg_tasks.signals.lead_checks import leads_checked
+from ecg_tasks.signals.lead_checks import LeadFindings, leads_checked
 from ecg_tasks.signals.preparing import WINDOW_S, prepare, seconds_read
 from ecg_tasks.signals.quality import BeatQuality, Quality, RecordingQuality, SampleQuality
 from ecg_tasks.signals.record import Record
@@ -122,7 +122,7 @@ class Recipe:
         quality, without_beats = self._assess(records, windows, empty)
         record = np.concatenate([windows.record, empty])
         order = np.argsort(record, kind="stable")
-        notes = [self._notes(one) for one in records]
+        notes = list(map(self._notes, records, leads_checked(records)))
         owners = record[order].tolist()
         trusted = np.array([notes[owner].trusted for owner in owners], dtype=bool)
         flags = quality.flags + without_beats
@@ -156,13 +156,12 @@ class Recipe:
         flags = [join_flags(Flag.NO_BEATS, *(assessed.flags[at] for at in np.flatnonzero(around.record == record))) for record in empty]
         return quality.joined_by(assessed, index=np.array(index, np.int64)), flags
 
-    def _notes(self, record: Record) -> "_Notes":
+    def _notes(self, record: Record, checked: LeadFindings) -> "_Notes":
         """Return what is said of a record as a whole, and whether its leads can be trusted."""
         if record.is_heartbeat:
             return _Notes(flags="", read="", trusted=True)
         ready = prepare(record)
         read = self.windowing.stretches(ready)
-        checked = leads_checked(record)
         return _Notes(
             flags=join_flags(*ready.flags(self.windowing.leads, read), *checked.flags),
             read=seconds_read(read, stored_s=ready.stored_s),

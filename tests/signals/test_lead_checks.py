@@ -40,7 +40,7 @@ def _read(folder):
 
 def checked(record):
     """What is found in a stored record's leads."""
-    return check_leads(prepare(record))
+    return check_leads([prepare(record)])[0]
 
 
 def exchanged(record, how):
