@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -88,8 +89,12 @@ def test_a_halted_component_is_killed_with_its_children(home, monkeypatch):
         monkeypatch.setattr(supervision, "runs", lambda _home: {"store-data": run})
         monkeypatch.setattr(guardian, "HALTED_S", 0.0)
         watcher = guardian.Guardian(home)
+        while psutil.Process(hung.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        found = [watcher.look()]
         while hung.poll() is None:
-            assert watcher.look() in ({"store-data": HALTED}, {})
+            watcher.look()
+        assert found == [{"store-data": HALTED}]
         psutil.wait_procs([child], timeout=60)
         assert not child.is_running()
 
