@@ -19,7 +19,7 @@ SESSION_MIN = 12 * 60
 
 COMMANDS = {
     "api-server": ["airflow", "api-server"],
-    "dag-processor": ["airflow", "dag-processor"],
+    "dag-processor": ["deploy.embedded.dag_processor"],
     "triggerer": ["deploy.embedded.triggerer", "--skip-serve-logs"],
     "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
 }

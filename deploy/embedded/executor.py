@@ -9,7 +9,8 @@ Its workers wait for tasks at one queue: one of them holds the queue's lock, the
 holds the lock takes it along, and no task starts any more until the scheduler is restarted (seen with Airflow 3.3.2).
 
 A scheduler that has nothing to do looks for work four times a second, which takes 11 % of a core. When nothing has come for a while it
-looks once a second, as Airflow does by itself, and all workers but one end: each holds forty megabytes. The next task brings them back.
+looks every few seconds and glances in between whether a run has come, for a fifteenth of the cost; its workers end, and after a while more
+the processes that tasks are forked from and that files are read by: together they hold 400 MB. The next run brings them back.
 
 A killed supervisor leaves a log that no process reads: every message is then an error, Airflow's first one at its end, too, so that its
 workers never got the order to end and it waited for them for ever.
@@ -22,10 +23,11 @@ import gc
 import math
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,9 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 from airflow.configuration import conf
 from airflow.executors import local_executor
+from airflow.utils.session import create_session
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.embedded import task_environment
 from ecg_tasks.parsing import asking
@@ -68,10 +73,17 @@ ASK_S = 2.0
 """Between two looks whether the api-server is there."""
 MOST_TRIES = 20
 """A task that has been tried so often gets back no further try that ended with its scheduler."""
-QUIET_S, REST_S = 20.0, 0.75
-"""After so long without a task the scheduler's loop, which waits in here, rests so much longer in each round."""
-KEPT_WORKERS = 1
-"""So many stay while it rests."""
+QUIET_S, REST_S = 60.0, 5.0
+"""After so long without a task the scheduler's loop, which waits in here, rests so long in each round, and the workers end."""
+GLANCE_S = 1.0
+"""Between two glances of a scheduler that rests: it goes on as soon as there is something new."""
+ASLEEP_S = 120.0
+"""After so long without a task nothing waits for one. It takes some seconds of a core to have it again."""
+_TRACES = """
+select (select max(id) from dag_run), (select count(*) from dag_run where state = 'queued'), (select count(*) from asset_dag_run_queue),
+       (select count(*) from task_instance where state in ('scheduled', 'queued'))
+"""
+"""What changes when there is work: a run, one that begins again, news of an asset that a run waits for, a task that goes on."""
 
 
 class LocalExecutor(local_executor.LocalExecutor):
@@ -84,6 +96,7 @@ class LocalExecutor(local_executor.LocalExecutor):
     _worked_at = 0.0
     _was_killed = False
     _told_to_end = False
+    _seen: object = None
     _is_open = False
     _asked_at = -math.inf
     _n_unread = 0
@@ -106,11 +119,7 @@ class LocalExecutor(local_executor.LocalExecutor):
         """Start the process that reads files, and the workers."""
         self._context: Any = multiprocessing.get_context(METHOD)
         self._listener = asking.listen()
-        self._parsers = asking.start_serving(self._listener, everything=True)
-        if METHOD == "forkserver":
-            with _environment(task_environment.of(os.environ) | {asking.ADDRESS: asking.address_of(self._listener)}):
-                forkserver.set_forkserver_preload(list(LIBRARIES))
-                forkserver.ensure_running()
+        self._have_helpers()
         self.activity_queue = self._context.SimpleQueue()
         self.result_queue = self._context.SimpleQueue()
         self.workers = {}
@@ -124,6 +133,46 @@ class LocalExecutor(local_executor.LocalExecutor):
         finally:
             gc.unfreeze()
 
+    def _have_helpers(self) -> None:
+        """Have the process that reads files, and the one that workers are forked from."""
+        if self._listener is None:
+            return
+        if self._parsers is None or self._parsers.poll() is not None:
+            if self._parsers is not None:
+                self.log.warning("the process that reads files has ended (%s): starting another one", self._parsers.returncode)
+            self._parsers = asking.start_serving(self._listener, everything=True)
+        if METHOD == "forkserver":
+            with self._environment_of_tasks():
+                forkserver.set_forkserver_preload(list(LIBRARIES))
+                forkserver.ensure_running()
+
+    @contextmanager
+    def _environment_of_tasks(self) -> Iterator[None]:
+        """Have another environment for a moment: Python starts its forkserver, and a killed one anew, with the one that is there."""
+        own = dict(os.environ)
+        try:
+            if METHOD == "forkserver" and self._listener is not None:
+                os.environ.clear()
+                os.environ.update(task_environment.of(own) | {asking.ADDRESS: asking.address_of(self._listener)})
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(own)
+
+    def _end_helpers(self) -> None:
+        if self._parsers is not None:
+            self._parsers.kill()
+            self._parsers.wait()
+            self._parsers = None
+        own: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - Python has no other door to it
+        if METHOD == "forkserver" and own._forkserver_pid is not None:  # noqa: SLF001
+            os.kill(own._forkserver_pid, signal.SIGKILL)  # noqa: SLF001 - by itself it stays as long as any task that lost its worker
+            own._stop()  # noqa: SLF001 - the next worker lets Python start another one
+
+    def _process_workloads(self, workload_list: "Sequence[Any]") -> None:
+        self._have_helpers()
+        super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]
+
     def _spawn_worker(self) -> None:
         worker = self._context.Process(
             target=local_executor._run_worker,  # noqa: SLF001 - Airflow's own executor hands it over as well
@@ -135,26 +184,40 @@ class LocalExecutor(local_executor.LocalExecutor):
                 "team_conf": self.conf,
             },
         )
-        worker.start()
+        with self._environment_of_tasks():
+            worker.start()
         self.workers[worker.pid] = worker
 
     def sync(self) -> None:
         """Look after the workers, and rest if there has been nothing to do for a while."""
         super().sync()
-        if self._listener is not None and self._parsers is not None and self._parsers.poll() is not None:
-            self.log.warning("the process that reads files has ended (%s): starting another one", self._parsers.returncode)
-            self._parsers = asking.start_serving(self._listener, everything=True)
+        if self._parsers is not None and self._parsers.poll() is not None:
+            self._have_helpers()
+        quiet_s = time.monotonic() - self._worked_at
         if self.slots_occupied:
             self._worked_at, self._told_to_end = time.monotonic(), False
-        elif time.monotonic() - self._worked_at > QUIET_S:
+        elif quiet_s > QUIET_S:
             self._end_idle_workers()
-            time.sleep(REST_S)
+            if quiet_s > ASLEEP_S and not self.workers:
+                self._end_helpers()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Wait, but not when there is something new, which is prepared for at once."""
+        ends_at = time.monotonic() + REST_S
+        while time.monotonic() < ends_at:
+            time.sleep(GLANCE_S)
+            before, self._seen = self._seen, _traces()
+            if before not in (None, self._seen):
+                self._worked_at, self._told_to_end = time.monotonic(), False
+                self._have_helpers()
+                return
 
     def _end_idle_workers(self) -> None:
         if self._told_to_end:  # an order too many would end a worker that the next task brings
             return
         self._told_to_end = True
-        for _ in range(len(self.workers) - KEPT_WORKERS):
+        for _ in self.workers:
             self.activity_queue.put(None)  # Airflow's own order to end
 
     def _check_workers(self) -> None:
@@ -184,23 +247,20 @@ class LocalExecutor(local_executor.LocalExecutor):
         """End the workers, and say so if anybody reads it."""
         _drop_unread_messages()
         super().end()
-        if self._listener is not None and self._parsers is not None:
+        if self._listener is not None:
             self._listener.close()
+        if self._parsers is not None:
             self._parsers.kill()
             self._parsers.wait()
 
 
-@contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Have another environment for a moment: Python starts its forkserver with the one that is there."""
-    own = dict(os.environ)
+def _traces() -> tuple[object, ...]:
+    """Return what tells whether there is anything new in Airflow's database; nothing while that does not answer."""
     try:
-        os.environ.clear()
-        os.environ.update(wanted)
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(own)
+        with create_session() as session:
+            return tuple(session.execute(text(_TRACES)).one())
+    except SQLAlchemyError:
+        return ()
 
 
 def _drop_unread_messages() -> None:

@@ -21,8 +21,8 @@ from deploy.embedded.errors import StackError
 from deploy.embedded.home import Home
 from deploy.embedded.stack import Stack
 
-LOOK_S = 5.0
-"""Between two looks at the components."""
+LOOK_S, WORRIED_S = 10.0, 5.0
+"""Between two looks at the components: while all is well, and while something is not."""
 QUESTION_S = 10.0
 """So long an answer may take: a busy machine is no fault."""
 HALTED_S = 10.0
@@ -109,7 +109,7 @@ class Guardian:
             faults = self.look()
             if "supervisor" not in faults:
                 systemd.notify("WATCHDOG=1", f"STATUS={_sentence(faults)}")
-            rested_at = time.monotonic() + LOOK_S
+            rested_at = time.monotonic() + (WORRIED_S if faults else LOOK_S)
             while time.monotonic() < rested_at and os.getppid() == parent:
                 time.sleep(0.5)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from deploy.embedded import airflow, object_store, postgres
+from deploy.embedded.errors import StackError
 from deploy.embedded.home import LOOPBACK, Home
 
 MOST_S = 1.3
@@ -51,22 +52,31 @@ def faults(
     dict: component -> the end of a sentence, such as *does not answer within 1 s*
     """
     ports = home.ports()
-    inner = {"store-account": ports.store_account, "store-container": ports.store_container, "store-object": ports.store_object}
-    urls = {name: f"http://{LOOPBACK}:{port}/" for name, port in inner.items()}
-    urls |= {"store": f"{object_store.endpoint(home)}/healthcheck", "api-server": f"{airflow.ui(home)}/api/v2/version"}
-    questions = {name: partial(_asked_of, url, most_s=most_s) for name, url in urls.items() if name in components}
-    if "postgres" in components:
-        questions["postgres"] = partial(postgres.fault, home)
+    inner = [f"http://{LOOPBACK}:{port}/" for port in (ports.store_account, ports.store_container, ports.store_object)]
+    urls = {
+        "store-data": inner,
+        "store": [f"{object_store.endpoint(home)}/healthcheck"],
+        "api-server": [f"{airflow.ui(home)}/api/v2/version"],
+    }
+    questions: dict[str, Callable[[], str]] = {
+        name: partial(_asked_of, places, most_s=most_s) for name, places in urls.items() if name in components
+    }
     signs: dict[str, float] | None = None
 
     def look_for_signs() -> str:
         nonlocal signs
-        signs = postgres.signs_of_life(home)
+        try:
+            signs = postgres.signs_of_life(home)
+        except StackError:
+            return postgres.fault(home)
         return ""
 
     jobs = [name for name in JOBS if name in components]
-    found = ask(questions | ({"jobs": look_for_signs} if jobs else {}) | dict(more or {}), most_s=most_s)
-    found.pop("jobs", None)
+    if "postgres" in components or jobs:  # one program and one login for both
+        questions["postgres"] = look_for_signs if jobs else partial(postgres.fault, home)
+    found = ask(questions | dict(more or {}), most_s=most_s)
+    if "postgres" not in components:
+        found.pop("postgres", None)
     for name in jobs:
         if signs is None:
             found[name] = _UNKNOWN
@@ -166,12 +176,13 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _asked_of(url: str, *, most_s: float) -> str:
-    """Return nothing if a server answers, whatever it says: the store's inner servers refuse who does not know their secret."""
-    try:
-        _opener().open(url, timeout=most_s).close()
-    except urllib.error.HTTPError as answer:
-        answer.close()
-    except (OSError, http.client.HTTPException) as error:
-        return f"does not answer: {getattr(error, 'reason', error)}"
+def _asked_of(urls: Collection[str], *, most_s: float) -> str:
+    """Return nothing if a server answers at all its places, whatever it says: those of the store's data refuse who has not their secret."""
+    for url in urls:
+        try:
+            _opener().open(url, timeout=most_s).close()
+        except urllib.error.HTTPError as answer:
+            answer.close()
+        except (OSError, http.client.HTTPException) as error:
+            return f"does not answer: {getattr(error, 'reason', error)}"
     return ""

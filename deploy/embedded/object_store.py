@@ -22,8 +22,8 @@ from ecg_tasks.archive import keys
 ENVIRONMENT = CHECKOUT / ".venv-objectstore"
 REGION = "us-east-1"
 
-COMPONENTS = ("store-account", "store-container", "store-object", "store-updater", "store")
-"""Three servers of data, the updater, which puts into the listings what a killed server missed, and the proxy, which speaks S3."""
+COMPONENTS = ("store-data", "store")
+"""Swift's three servers of data in one process, which also puts into the listings what they missed, and the proxy, which speaks S3."""
 
 _NODE_SCRIPT = str(Path(__file__).with_name("swift_node.py"))
 _KEPT_SCRIPT = str(Path(__file__).with_name("swift_kept.py"))
@@ -95,10 +95,10 @@ def endpoint(home: Home) -> str:
 
 def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one of the servers in the foreground."""
-    role = {"store": "proxy"}.get(component, component.removeprefix("store-"))
-    configuration = {"store-updater": "store-object"}.get(component, component)
     python = str(ENVIRONMENT / "bin" / "python")
-    return [python, _NODE_SCRIPT, role, str(home.store), str(home.store / f"{configuration}.conf"), "--verbose"]
+    if component == "store-data":
+        return [python, _NODE_SCRIPT, "data", str(home.store)]
+    return [python, _NODE_SCRIPT, "proxy", str(home.store), str(home.store / "store.conf"), "--verbose"]
 
 
 def configure(home: Home, *, listen: str = LOOPBACK, erase: str = "") -> None:
@@ -209,7 +209,7 @@ check_bucket_owner = false
     for name in ("catch_errors", "gatekeeper", "healthcheck", "listing_formats", "bulk", "slo", "copy"):
         proxy += f"\n[filter:{name}]\nuse = egg:swift#{name}\n"
     proxy += cipher_settings
-    updates = f"container_update_timeout = 60\n\n[object-updater]\ninterval = 5\nrecon_cache_path = {home.store}/cache\n"
+    updates = f"container_update_timeout = 60\n\n[object-updater]\nrecon_cache_path = {home.store}/cache\n"
     keeper = {
         "port": ports.store,
         "key": derived(secrets.store_inner, "keeper"),

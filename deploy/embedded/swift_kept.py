@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import json
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -210,23 +209,6 @@ class SetAside:
             self._address + path, method=method, data=body, headers={"X-Auth-Token": self._token} | (headers or {})
         )
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=120)
-
-
-def expiring(sweep: Callable[..., float], folder: Path) -> Callable[..., float]:
-    """Return a sweep of the updater before which, at first and then once a day, the copies that are too old go."""
-    done = [0.0]
-
-    def swept(*arguments: Any, **more: Any) -> float:
-        if time.time() - done[0] > _DAY_S:
-            done[0] = time.time()
-            try:
-                SetAside(folder).expire(now=time.time())
-            except (OSError, ValueError) as error:  # the proxy is away; the next sweep tries again
-                done[0] = 0.0
-                print(f"what is kept of deleted objects could not be looked through: {error}", file=sys.stderr)  # noqa: T201 - its log
-        return sweep(*arguments, **more)
-
-    return swept
 
 
 def _quoted(path: str) -> str:

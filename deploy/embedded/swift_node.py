@@ -1,19 +1,17 @@
-"""Here: what the store's own Python runs: Swift's rings, servers, updater and proxy, the secret between them, and the proxy's memory.
+"""Here: what the store's own Python runs: Swift's rings, its servers of data and its proxy, the secret between them, the proxy's memory.
 
 Not here: their settings (``object_store``).
 
-``swift_node.py rings FOLDER account=PORT …``; or ``account``, ``container``, ``object``, ``updater`` or ``proxy``, then FOLDER and
-CONFIGURATION; or ``forget FOLDER``.
+``swift_node.py rings FOLDER account=PORT …``, ``data FOLDER``, ``chores FOLDER CHORE …``, ``proxy FOLDER CONFIGURATION …`` or
+``forget FOLDER``.
 """
 
 import hmac
-import importlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,14 @@ PART_POWER = 8
 INNER_SECRET = "inner.secret"  # noqa: S105 - the file's name
 """File beside the configuration: what the account, container and object servers demand of every client."""
 _HEADER = "X-Ecg-Inner-Secret"
+KINDS = ("account", "container", "object")
+"""Swift's servers of data; each has its ring, its port and its configuration."""
 FORGOTTEN_S = 24 * 3600.0
 """So long a store at work keeps the name of a deleted object, and up to as long again until it looks."""
+LOOK_S = 5.0
+"""Between two looks whether a chore is due."""
+AGAIN_S = 60.0
+"""After a chore that failed."""
 
 
 class ForwardClock:
@@ -189,53 +193,111 @@ def log_here_only() -> None:
     logs.ThreadSafeSysLogHandler = lambda **_address: logging.NullHandler()
 
 
-def run_server(kind: str, folder: Path, arguments: list[str]) -> None:
-    """Become ``swift-account-server``, ``swift-container-server`` or ``swift-object-server``."""
+def run_data(folder: Path, _arguments: list[str]) -> None:
+    """Become Swift's account, container and object servers in one process, each at its own port, and do what a daemon would beside them.
+
+    It ends when one of them does, so that the supervisor starts all anew.
+    """
+    import eventlet  # type: ignore[import-not-found]
+    from swift.common import utils, wsgi  # type: ignore[import-not-found]
+
     tell_secret(folder)
     log_here_only()
-    sys.argv[1:] = arguments
-    importlib.import_module(f"swift.{kind.removesuffix('ect')}.server").main()
+    servers = []
+    for kind in KINDS:
+        file = str(folder / f"store-{kind}.conf")
+        conf, logger, global_conf, strategy = wsgi.check_config(file, f"{kind}-server", verbose=True)
+        servers.append((conf, logger, strategy.no_fork_sock(), global_conf))
+    utils.clean_up_daemon_hygiene()
+    _keep_one_hub(utils.get_hub())
+    ended = eventlet.queue.LightQueue()
+    for told in servers:
+        eventlet.spawn(wsgi.run_server, *told).link(ended.put)
+    eventlet.spawn(look_after, folder).link(ended.put)
+    ended.get().wait()  # raises what ended it
+    sys.exit("a server of the store's data has ended")
 
 
-def run_updater(folder: Path, arguments: list[str]) -> None:
-    """Become ``swift-object-updater``, which, unlike the servers, looks for its settings in /etc/swift by default.
+def _keep_one_hub(kind: str) -> None:
+    """Have one loop for all that runs in this process: each of Swift's servers begins with a new one, as it means to be alone."""
+    from eventlet import hubs
 
-    Every five seconds it forks, to look for listings that lack something; here it does so when there is one, which is rare.
+    make = hubs.use_hub
+    make(kind)
+    hubs.use_hub = lambda kind=None: make() if kind is None else None  # eventlet's own threads ask for none by name
+
+
+class Chores:
+    """What has to be done beside the servers, and when: listings that lack a write, names to forget, copies that are too old.
+
+    Parameters
+    ----------
+    folder : the store's
+    clock : seconds, for tests
     """
-    from swift.common import utils  # type: ignore[import-not-found]
-    from swift.obj.updater import ObjectUpdater, main  # type: ignore[import-not-found]
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._next = {"forget": clock() + FORGOTTEN_S, "expire": clock()}  # a start has just forgotten
+
+    def due(self) -> list[str]:
+        """Return the chores whose time has come, and note when each comes again."""
+        now = self._clock()
+        due = [chore for chore, at in self._next.items() if now > at]
+        self._next |= dict.fromkeys(due, now + FORGOTTEN_S)
+        return ["update"] * lacks_a_write(self._folder / "devices") + due
+
+    def put_off(self, chores: Iterable[str]) -> None:
+        """Do chores that failed again soon."""
+        self._next |= {chore: self._clock() + AGAIN_S for chore in chores if chore in self._next}
+
+
+def look_after(folder: Path) -> None:
+    """Let the chores be done for ever, each time by a process of their own: it is rarely there, and holds up no request."""
+    from eventlet import sleep
+    from eventlet.green import subprocess  # type: ignore[import-not-found]
+
+    chores = Chores(folder)
+    while True:
+        sleep(LOOK_S)
+        if (due := chores.due()) and subprocess.call([sys.executable, __file__, "chores", str(folder), *due]) != 0:
+            chores.put_off(due)
+
+
+def lacks_a_write(devices: Path) -> bool:
+    """Return whether a listing has not heard of a write: a server was away then."""
+    return any(devices.glob("*/async_pending*/*/*"))
+
+
+def run_chores(folder: Path, chores: list[str]) -> None:
+    """Do some chores, ``update`` the listings, ``forget`` names or ``expire`` copies, and end with status 1 if one failed."""
+    failed = False
+    if "update" in chores:
+        update(folder)
+    if "forget" in chores:
+        forget(folder, older_s=FORGOTTEN_S)
+    if "expire" in chores:
+        from swift_kept import SetAside  # type: ignore[import-not-found] # beside this script
+
+        try:
+            SetAside(folder).expire(now=time.time())
+        except (OSError, ValueError) as error:  # the proxy is away
+            failed = True
+            print(f"what is kept of deleted objects could not be looked through: {error}", file=sys.stderr)  # noqa: T201 - its log
+    sys.exit(failed)
+
+
+def update(folder: Path) -> None:
+    """Put into the listings what they lack, as ``swift-object-updater`` does, which by itself looks for its settings in /etc/swift."""
+    from swift.common import utils
+    from swift.common.daemon import run_daemon  # type: ignore[import-not-found]
+    from swift.obj.updater import ObjectUpdater  # type: ignore[import-not-found]
 
     tell_secret(folder)
     log_here_only()
     utils.set_swift_dir(str(folder))
-    from swift_kept import expiring  # type: ignore[import-not-found] # beside this script
-
-    sweep = where_needed(ObjectUpdater.run_once, folder / "devices")
-    ObjectUpdater.run_once = expiring(forgetting(sweep, folder), folder)
-    sys.argv[1:] = arguments
-    main()
-
-
-def where_needed(sweep: Callable[..., float], devices: Path) -> Callable[..., float]:
-    """Return what stands in for a sweep of the updater: nothing, which takes no time, while no listing lacks anything."""
-
-    def swept(*arguments: Any, **more: Any) -> float:
-        return sweep(*arguments, **more) if any(devices.glob("*/async_pending*/*/*")) else 0.0
-
-    return swept
-
-
-def forgetting(sweep: Callable[..., float], folder: Path) -> Callable[..., float]:
-    """Return a sweep before which, once a day, the names of what was deleted more than a day ago are forgotten."""
-    done = [time.time()]  # a start has just done so
-
-    def swept(*arguments: Any, **more: Any) -> float:
-        if time.time() - done[0] > FORGOTTEN_S:
-            done[0] = time.time()
-            forget(folder, older_s=FORGOTTEN_S)
-        return sweep(*arguments, **more)
-
-    return swept
+    run_daemon(ObjectUpdater, str(folder / "store-object.conf"), once=True, verbose=True)
 
 
 def forget(folder: Path, *, older_s: float) -> None:
@@ -245,7 +307,7 @@ def forget(folder: Path, *, older_s: float) -> None:
     """
     from swift.container.backend import ContainerBroker  # type: ignore[import-not-found]
 
-    if any((folder / "devices").glob("*/async_pending*/*/*")):
+    if lacks_a_write(folder / "devices"):
         return  # a listing that has not heard of a write yet must know what was deleted after it
     before = time.time() - older_s
     for mark in (folder / "devices").glob("*/objects*/*/*/*/*.ts"):
@@ -288,9 +350,9 @@ def run_proxy(folder: Path, arguments: list[str]) -> None:
 if __name__ == "__main__":
     commands: dict[str, Callable[[Path, list[str]], None]] = {
         "rings": make_rings,
-        "updater": run_updater,
+        "data": run_data,
+        "chores": run_chores,
         "proxy": run_proxy,
         "forget": run_forget,
     }
-    commands |= {kind: partial(run_server, kind) for kind in ("account", "container", "object")}
     commands[sys.argv[1]](Path(sys.argv[2]), sys.argv[3:])

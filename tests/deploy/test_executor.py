@@ -64,8 +64,9 @@ def started(monkeypatch):
             worker.join()
         if isinstance(executor, mended.LocalExecutor):
             executor._listener.close()
-            executor._parsers.kill()
-            executor._parsers.wait()
+            if executor._parsers is not None:
+                executor._parsers.kill()
+                executor._parsers.wait()
 
 
 def wait_until(condition, executor, *, patience_s=PATIENCE_S):
@@ -116,44 +117,87 @@ def test_readers_that_have_died_are_replaced(started):
     assert executor._parsers.poll() is None
 
 
-def test_it_rests_when_nothing_has_come_for_a_while(monkeypatch):
-    """A task that waits or is at work lets it look as often as ever, and for twenty seconds more."""
-    now, rested = [0.0], []
+@pytest.fixture
+def resting(monkeypatch):
+    """An executor without workers that looks at a clock of its own: the clock, what it sees in the database, and when it glanced there."""
+    now, traces, glances = [0.0], [(1, 0, 0, 0)], []
+
+    def glance():
+        glances.append(now[0])
+        return traces[0]
+
     monkeypatch.setattr(local_executor.LocalExecutor, "sync", lambda _self: None)
+    monkeypatch.setattr(mended, "_traces", glance)
     monkeypatch.setattr(mended.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(mended.time, "sleep", lambda seconds: rested.append((now[0], seconds)))
+    monkeypatch.setattr(mended.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     executor = mended.LocalExecutor(parallelism=2)
     executor.workers = {}
-    for now[0] in (10.0, 20.0, 20.5, 30.0):
+    return executor, now, traces, glances
+
+
+def test_it_rests_when_nothing_has_come_for_a_while(resting):
+    """A task that waits or is at work lets it look as often as ever, and for a minute more."""
+    executor, now, _, _ = resting
+
+    def rested(at):
+        now[0] = at
         executor.sync()
-    assert rested == [(20.5, mended.REST_S), (30.0, mended.REST_S)]
+        return now[0] - at
+
+    assert [rested(at) for at in (10.0, 60.0, 60.5, 70.0)] == [0.0, 0.0, mended.REST_S, mended.REST_S]
     for busy in (executor.queued_tasks, executor.running):
-        now[0] = 100.0
         busy.update({"one": Work("one")} if busy is executor.queued_tasks else {"one"})
-        executor.sync()
+        assert rested(100.0) == 0.0
         busy.clear()
-        now[0] = 120.0
-        executor.sync()
-    assert len(rested) == 2
-    now[0] = 120.5
+        assert rested(160.0) == 0.0
+    assert rested(160.5) == mended.REST_S
+
+
+def test_what_is_new_ends_its_rest(resting):
+    """A run that comes is seen at the next glance, and for a minute it looks as often as ever; what it saw before is nothing new."""
+    executor, now, traces, glances = resting
+    now[0] = 100.0
     executor.sync()
-    assert rested[2:] == [(120.5, mended.REST_S)]
+    assert glances == [101.0, 102.0, 103.0, 104.0, 105.0]
+    traces[0] = (2, 0, 0, 0)
+    executor.sync()
+    assert glances[5:] == [106.0]
+    executor.sync()
+    now[0] = 166.0
+    executor.sync()
+    assert now == [166.0]
+    now[0] = 166.5
+    executor.sync()
+    assert now == [166.5 + mended.REST_S]
 
 
-def test_all_workers_but_one_end_while_it_rests(started, monkeypatch):
+def test_workers_end_while_it_rests(started, monkeypatch):
     """Idle ones only hold memory. Tasks bring them back, more than one at once, and none is lost on the way."""
     monkeypatch.setattr(mended, "REST_S", 0.0)
     executor = started(mended.LocalExecutor, 4)
-    first = set(executor.workers)
     monkeypatch.setattr(mended, "QUIET_S", 0.0)
-    assert wait_until(lambda: len(executor.workers) == 1, executor)
-    assert set(executor.workers) < first
+    assert wait_until(lambda: not executor.workers, executor)
     monkeypatch.setattr(mended, "QUIET_S", 3600.0)
     keys = [f"task {number}" for number in range(50)]
     give(executor, *keys)
     assert len(executor.workers) == 4
     assert wait_until(lambda: executor.done == dict.fromkeys(keys, "success"), executor)
     assert len(executor.workers) == 4
+
+
+def test_nothing_waits_for_tasks_while_it_is_asleep(started, monkeypatch):
+    """What reads files ends as well, and is there again before the first task; readers that have ended on purpose are not replaced."""
+    executor = started(mended.LocalExecutor, 2)
+    readers = executor._parsers
+    for name in ("REST_S", "QUIET_S", "ASLEEP_S"):
+        monkeypatch.setattr(mended, name, 0.0)
+    assert wait_until(lambda: executor._parsers is None, executor)
+    assert readers.poll() is not None
+    executor.sync()
+    assert executor._parsers is None
+    give(executor, "one")
+    assert executor._parsers.poll() is None
+    assert wait_until(lambda: executor.done == {"one": "success"}, executor)
 
 
 def test_airflows_own_would_stand_still(started):
@@ -268,6 +312,26 @@ class Look(Work):
         return look, (self.path,)
 
 
+def linger(path):
+    """Leave a process behind that outlives its worker, and has all files open that this has."""
+    child = os.fork()
+    if not child:
+        time.sleep(PATIENCE_S)
+        os._exit(0)
+    Path(path).write_text(str(child))
+    return Work("lingered")
+
+
+@dataclass(frozen=True)
+class Linger(Work):
+    """A task that leaves a process behind."""
+
+    path: str = ""
+
+    def __reduce__(self):
+        return linger, (self.path,)
+
+
 SECRETS = {
     "AIRFLOW__API_AUTH__JWT_SECRET": "jwt-signs-tokens",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://airflow:password-of-airflow@127.0.0.1:1/airflow",
@@ -278,8 +342,12 @@ SECRETS = {
 }
 
 
-def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path):
-    """Neither its environment nor the one that its process began with has what only the scheduler may know; libraries are imported."""
+@pytest.mark.parametrize("gone", ["", "killed", "asleep"])
+def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path, gone):
+    """Neither its environment nor the one that its process began with has what only the scheduler may know; libraries are imported.
+
+    Nor where the process that workers are forked from had been killed, or had ended as nothing came.
+    """
     for name, value in (SECRETS | {"ECG_BUCKET": "b", "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8"}).items():
         monkeypatch.setenv(name, value)
     forkserver._forkserver._stop()  # of an earlier test
@@ -288,6 +356,17 @@ def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path):
     executor.start()
     try:
         assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] == SECRETS["AIRFLOW__API_AUTH__JWT_SECRET"], "the scheduler keeps its own"
+        if gone == "killed":
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+            kill_idle(executor)
+        if gone == "asleep":
+            give(executor, Linger("lingered", path=str(tmp_path / "left")))
+            assert wait_until((tmp_path / "left").exists, executor)
+            with monkeypatch.context() as at_once:
+                for name in ("REST_S", "QUIET_S", "ASLEEP_S"):
+                    at_once.setattr(mended, name, 0.0)
+                assert wait_until(lambda: forkserver._forkserver._forkserver_pid is None, executor)
+            os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
         give(executor, Look("looked", path=str(tmp_path / "seen")))
         assert wait_until((tmp_path / "seen").exists, executor)
         assert wait_until((tmp_path / "seen").read_text, executor)

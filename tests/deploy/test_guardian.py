@@ -1,11 +1,13 @@
 """What the guardian takes for a hang, and what it does then. Not here: a whole stack that is halted (``tests.faults``)."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -79,18 +81,35 @@ def test_a_few_looks_are_needed(watcher):
 def test_a_halted_component_is_killed_with_its_children(home, monkeypatch):
     """Found by its state alone, and nothing of it is left."""
     script = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
-    environment = os.environ | processes.marks(home, "store-updater")
+    environment = os.environ | processes.marks(home, "store-data")
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True) as hung:
         child = psutil.Process(int(hung.stdout.readline()))
         hung.send_signal(signal.SIGSTOP)
         run = supervision.Program(state="RUNNING", pid=hung.pid, since_s=1.0)
-        monkeypatch.setattr(supervision, "runs", lambda _home: {"store-updater": run})
+        monkeypatch.setattr(supervision, "runs", lambda _home: {"store-data": run})
         monkeypatch.setattr(guardian, "HALTED_S", 0.0)
         watcher = guardian.Guardian(home)
+        while psutil.Process(hung.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        found = [watcher.look()]
         while hung.poll() is None:
-            assert watcher.look() in ({"store-updater": HALTED}, {})
+            watcher.look()
+        assert found == [{"store-data": HALTED}]
         psutil.wait_procs([child], timeout=60)
         assert not child.is_running()
+
+
+def test_the_stores_data_are_well_when_all_three_servers_answer(home):
+    """They are one process with three ports: one that lets nobody in is a fault of it."""
+    ports = home.ports()
+    places = [ports.store_account, ports.store_container, ports.store_object]
+    with contextlib.ExitStack() as running:
+        for n, port in enumerate(places):
+            assert "store-data" in health.faults(home, ["store-data"], most_s=10.0), n
+            server = running.enter_context(HTTPServer(("127.0.0.1", port), _Refusing))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            running.callback(server.shutdown)
+        assert health.faults(home, ["store-data"], most_s=10.0) == {}
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -106,15 +125,15 @@ class _Refusing(BaseHTTPRequestHandler):
 def test_each_is_asked_by_itself(home):
     """What refuses answers; what lets nobody in does not; and what takes the call and says nothing holds up no other answer."""
     ports = home.ports()
-    with HTTPServer(("127.0.0.1", ports.store_account), _Refusing) as well, closing(socket.socket()) as deaf:
+    with HTTPServer(("127.0.0.1", ports.store), _Refusing) as well, closing(socket.socket()) as deaf:
         threading.Thread(target=well.serve_forever, daemon=True).start()
-        deaf.bind(("127.0.0.1", ports.store_object))
+        deaf.bind(("127.0.0.1", ports.ui))
         deaf.listen()
-        found = health.faults(home, ["store-account", "store-object", "store-container", "postgres", "scheduler"], most_s=2.0)
+        found = health.faults(home, ["store", "api-server", "store-data", "postgres", "scheduler"], most_s=2.0)
         well.shutdown()
-    assert set(found) == {"store-object", "store-container", "postgres", "scheduler"}
-    assert health.is_hang(found["store-object"])
-    assert not health.is_hang(found["store-container"])
+    assert set(found) == {"api-server", "store-data", "postgres", "scheduler"}
+    assert health.is_hang(found["api-server"])
+    assert not health.is_hang(found["store-data"])
     assert not health.is_known(found["scheduler"])
 
 

@@ -292,3 +292,32 @@ def test_a_key_beside_what_it_opens_is_refused(idle):
     home, _ = idle
     with pytest.raises(StackError, match="name a file elsewhere"):
         store_cipher.key_file(home, {store_cipher.SETTING: str(home.path / "key")})
+
+
+_MISSED = """
+import logging, sys
+from swift.common.storage_policy import POLICIES
+from swift.common.utils import set_swift_dir, validate_hash_conf
+from swift.common.utils.timestamp import Timestamp
+from swift.obj.diskfile import DiskFileManager
+folder, account, bucket, key = sys.argv[1:]
+set_swift_dir(folder)
+validate_hash_conf()
+files = DiskFileManager({"devices": f"{folder}/devices", "mount_check": "false"}, logging.getLogger())
+files.logger.increment = lambda _name: None
+now = Timestamp.now()
+headers = {"X-Timestamp": now.internal, "X-Size": "1", "X-Content-Type": "text/plain", "X-Etag": "0" * 32}
+told = {"op": "PUT", "account": account, "container": bucket, "obj": key, "headers": headers, "db_state": None}
+files.pickle_async_update("disk", account, bucket, key, told, now, POLICIES[0])
+"""
+
+
+def test_a_listing_hears_later_of_what_it_missed(home, store):
+    """The servers of data look for writes that a listing has not heard of, and leave nothing behind."""
+    account = home.secrets().s3_access_key.partition(":")[0]
+    python = str(object_store.ENVIRONMENT / "bin" / "python")
+    subprocess.run([python, "-c", _MISSED, str(home.store), f"AUTH_{account}", bucket.EMBEDDED, "audit/missed.json"], check=True)
+    while "audit/missed.json" not in store.list_keys("audit/"):
+        time.sleep(0.1)
+    while [path for path in home.store.glob("devices/disk/async_pending*/*/*") if path.is_file()]:
+        time.sleep(0.1)

@@ -49,6 +49,7 @@ def test_airflows_role_owns_its_tables_and_nothing_else(home):
             "insert into job values ('SchedulerJob', 'running', now() - interval '90 seconds'), ('TriggererJob', 'failed', now())"
         )
         superuser.execute("insert into job values ('DagProcessorJob', 'running', null)")
+        superuser.execute(f"alter table job owner to {postgres.USER}")  # as Airflow's own tables are
     (told,) = postgres.signs_of_life(home).items()
     assert told[0] == "SchedulerJob"
     assert told[1] >= 90

@@ -1,4 +1,4 @@
-"""Here: the clock by which the embedded store numbers its writes, the gate of its inner servers, the proxy's memory, the updater's rest.
+"""Here: the clock by which the embedded store numbers its writes, the gate of its inner servers, the proxy's memory, its chores.
 
 Not here: the store at work (``test_stack``, ``tests/faults``).
 """
@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.embedded import object_store, store_packages, swift_node
-from deploy.embedded.swift_node import ForwardClock, Gate, Memory, gate, memory, where_needed
+from deploy.embedded import object_store, store_packages
+from deploy.embedded.swift_node import AGAIN_S, FORGOTTEN_S, Chores, ForwardClock, Gate, Memory, gate, lacks_a_write, memory
 
 
 @pytest.fixture
@@ -129,22 +129,21 @@ def test_every_request_meets_the_same_memory():
     assert reading.get("container/a/b") is None
 
 
-def test_the_updater_sweeps_where_a_listing_lacks_something(tmp_path):
-    """No sweep while nothing waits, though folders of an earlier sweep are left; every object that waits, of any policy, is swept for."""
-    swept = []
-    sweep = where_needed(lambda *given, **more: swept.append((given, more)) or 1.5, tmp_path / "devices")
-    assert sweep("updater") == 0.0  # before the first start made the folder
-    (tmp_path / "devices" / "disk" / "objects" / "1" / "abc").mkdir(parents=True)
-    (tmp_path / "devices" / "disk" / "async_pending" / "abc").mkdir(parents=True)
-    assert sweep("updater") == 0.0
-    assert swept == []
+def test_listings_are_updated_where_one_lacks_something(tmp_path):
+    """Not while nothing waits, though folders of an earlier time are left; for every object that waits, of any policy, at each look."""
+    devices = tmp_path / "devices"
+    assert not lacks_a_write(devices)  # before the first start made the folder
+    (devices / "disk" / "objects" / "1" / "abc").mkdir(parents=True)
+    (devices / "disk" / "async_pending" / "abc").mkdir(parents=True)
+    chores = Chores(tmp_path, lambda: 0.0)
+    assert chores.due() == []
     for place in ("async_pending/abc", "async_pending-1/def"):
-        file = tmp_path / "devices" / "disk" / place / f"{'0' * 32}-1700000000.00000"
+        file = devices / "disk" / place / f"{'0' * 32}-1700000000.00000"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-        assert sweep("updater", once=False) == 1.5
+        assert [chores.due(), chores.due()] == [["update"], ["update"]]
         file.unlink()
-    assert swept == [(("updater",), {"once": False})] * 2
+    assert chores.due() == []
 
 
 _WRITE = """
@@ -196,16 +195,19 @@ def test_the_names_of_deleted_objects_are_forgotten(tmp_path):
     assert listed.strip() == "['records/kept.parquet']"
 
 
-def test_a_store_at_work_forgets_once_a_day(tmp_path, monkeypatch):
-    """What was deleted a day ago, before a sweep of the updater, and not at each of its sweeps."""
-    now, asked, swept = [1000.0], [], []
-    monkeypatch.setattr(swift_node.time, "time", lambda: now[0])
-    monkeypatch.setattr(swift_node, "forget", lambda folder, *, older_s: asked.append((folder, older_s)))
-    sweep = swift_node.forgetting(swept.append, tmp_path)
-    for later in (5.0, 24 * 3600.0 + 1, 24 * 3600.0 + 6, 49 * 3600.0):
+def test_a_store_at_work_forgets_once_a_day(tmp_path):
+    """What was deleted a day ago, and the copies that are too old; of these at once after a start, and soon again where that failed."""
+    now = [1000.0]
+    chores = Chores(tmp_path, lambda: now[0])
+    day = FORGOTTEN_S
+    found = {}
+    for later in (5.0, 10.0, AGAIN_S, AGAIN_S + 6, day + 1, day + 6, day + AGAIN_S + 20, 2 * day + 2, 2 * day + 5):
         now[0] = 1000.0 + later
-        sweep(later)
-    assert (asked, len(swept)) == ([(tmp_path, swift_node.FORGOTTEN_S)] * 2, 4)
+        found[later] = chores.due()
+        if later == 5.0:
+            chores.put_off(found[later])
+    twice = {5.0: ["expire"], AGAIN_S + 6: ["expire"], day + 1: ["forget"], day + AGAIN_S + 20: ["expire"], 2 * day + 2: ["forget"]}
+    assert found == {later: twice.get(later, []) for later in found}
 
 
 _LOG = """

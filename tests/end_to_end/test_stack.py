@@ -187,16 +187,16 @@ def test_a_bucket_that_is_gone_is_gone_at_once(stack):
 
 
 def test_no_write_returns_before_it_can_be_listed(stack, wait_until):
-    """While the server of listings is away a write fails, also into a bucket that was used just now: nobody would find the object."""
+    """While the servers of data and listings are away a write fails, also into a bucket that was used just now: nobody would find the object."""
     with client(stack) as s3:
         s3.put_object(Bucket="ecg", Key="listed/before", Body=b"1")
         assert s3.get_object(Bucket="ecg", Key="listed/before")["Body"].read() == b"1"
-        supervision.stop_component(stack.home, "store-container")
+        supervision.stop_component(stack.home, "store-data")
         try:
             with pytest.raises(ClientError):
                 s3.put_object(Bucket="ecg", Key="listed/away", Body=b"2")
         finally:
-            supervision.start_components(stack.home, ["store-container"])
+            supervision.start_components(stack.home, ["store-data"])
         wait_until(lambda: stack.status().healthy, "health")
         s3.put_object(Bucket="ecg", Key="listed/after", Body=b"3")
         keys = [item["Key"] for item in s3.list_objects_v2(Bucket="ecg", Prefix="listed/")["Contents"]]

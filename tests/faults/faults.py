@@ -175,10 +175,10 @@ FAULTS: dict[str, Fault] = {
     "store-1": Fault(
         breaks=kills(
             ingest_batch="store",
-            publish="store-object",
-            render_shard="store-container",
-            classify_shard="store-account",
-            write_report="store-updater",
+            publish="store-data",
+            render_shard="store-data",
+            classify_shard="store",
+            write_report="store-data",
         )
     ),
     "network-1": Fault(breaks=each({"ingest_batch": _CUT, "publish": _500, "render_shard": _SLOW, "classify_shard": _503})),
@@ -201,9 +201,7 @@ FAULTS: dict[str, Fault] = {
         )
     ),
     "airflow-3": Fault(breaks=kills(ingest_batch="api-server", publish="scheduler", classify_shard="postgres")),
-    "store-2": Fault(
-        breaks=kills(ingest_batch="store-container", publish="store-account", classify_shard="store-object", write_report="store")
-    ),
+    "store-2": Fault(breaks=kills(ingest_batch="store-data", publish="store", classify_shard="store-data", write_report="store")),
     "network-2": Fault(breaks=each({"ingest_batch": _503, "publish": _CUT, "classify_shard": _500, "write_report": _CUT})),
     "disks": Fault(
         breaks=(
@@ -237,10 +235,10 @@ FAULTS: dict[str, Fault] = {
     "hangs-2": Fault(
         breaks=halts(
             ingest_batch="store",
-            publish="store-object",
-            render_shard="store-container",
-            classify_shard="store-account",
-            write_report="store-updater",
+            publish="store-data",
+            render_shard="store-data",
+            classify_shard="store",
+            write_report="store-data",
         )
     ),
     "hangs-3": Fault(breaks=halts(ingest_batch="supervisor", classify_shard="postgres", write_report="scheduler")),
