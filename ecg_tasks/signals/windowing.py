@@ -92,13 +92,11 @@ class BeatWindows:
             beats = np.stack([records[index].samples for index in rows])
             is_real = beats[:, 0] != 0
             n_real = np.where(is_real.any(axis=1), self.n_samples - np.argmax(is_real[:, ::-1], axis=1), 0)
-            clipped = clipped_share(beats, n_real[:, None])
-            pieces.update(
-                (index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1), clipped[at : at + 1])) for at, index in enumerate(rows)
-            )
+            pieces.update((index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1))) for at, index in enumerate(rows))
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
-        steady = self._steady({index: lead[0] for index, lead in _resampled(ready, leads=(BEAT_LEAD,), target_fs=self.fs)}, ready)
-        pieces.update((index, self._beats(lead, self.stretches(ready[index]))) for index, lead in steady.items())
+        stretches = {index: self.stretches(one) for index, one in ready.items()}
+        leads = {index: lead[0] for index, lead in _resampled(ready, leads=(BEAT_LEAD,), target_fs=self.fs)}
+        pieces.update(self._beats(leads, stretches))
         return _assemble(pieces, n_leads=1, n_samples=self.n_samples)
 
     def surroundings(self, records: Sequence[Record]) -> Windows:
@@ -106,39 +104,36 @@ class BeatWindows:
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
         return RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut_prepared(ready)
 
-    def _steady(self, leads: Mapping[int, NDArray[np.float32]], ready: Mapping[int, Prepared]) -> dict[int, NDArray[np.floating]]:
-        """Return what is read of each lead, without wander if beats are cut leniently; leads of one length are filtered together."""
+    def _beats(
+        self, leads: Mapping[int, NDArray[np.float32]], stretches: Mapping[int, Sequence[Stretch]]
+    ) -> Iterator[tuple[int, "_Piece"]]:
+        """Yield each lead's index and beats; leads of one length are cut together.
+
+        Wander is taken off before if beats are cut leniently.
+        """
+        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats_of_rows
         from ecg_tasks.signals.median_beats import without_wander
 
-        read: dict[int, NDArray[np.floating]] = {}
-        alike: dict[int, list[int]] = defaultdict(list)
+        alike: dict[tuple[int, float], list[int]] = defaultdict(list)
+        read: dict[int, NDArray[np.float32]] = {}
+        offset_s: dict[int, float] = {}
         for index, lead in leads.items():
-            shorter = _shorter_than_a_window(self.stretches(ready[index]))
-            first = 0 if shorter is None else round(shorter.start_s * self.fs)
-            read[index] = lead if shorter is None else lead[first : first + round(shorter.length_s * self.fs)]
-            alike[read[index].size].append(index)
-        for size, indices in alike.items():
-            if self.lenient and size >= self.fs:  # the filter needs a stretch to run in
-                read.update(zip(indices, without_wander(np.stack([read[index] for index in indices]), fs=self.fs), strict=True))
-        return read
-
-    def _beats(self, steady: NDArray[np.floating], stretches: Sequence[Stretch]) -> "_Piece":
-        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats
-
-        shorter = _shorter_than_a_window(stretches)
-        offset_s, length_s = (0.0, WINDOW_S) if shorter is None else (shorter.start_s, shorter.length_s)
-        thresholds = LENIENT_R_THRESHOLDS if self.lenient and steady.size >= self.fs else (R_THRESHOLD,)
-        beats = cut_beats(steady, fs=self.fs, r_thresholds=thresholds, window_s=length_s)
-        r_peaks_s = beats.r_peaks_s + offset_s
-        is_read = np.zeros(len(r_peaks_s), dtype=bool)
-        for one in stretches:
-            is_read |= (r_peaks_s >= one.start_s) & (r_peaks_s < one.start_s + one.length_s)
-        samples, n_samples = beats.samples[is_read][:, None, :], beats.n_samples[is_read]
-        return _Piece(samples, n_samples, r_peaks_s[is_read], clipped_share(samples, n_samples[:, None]))
-
-
-def _shorter_than_a_window(stretches: Sequence[Stretch]) -> Stretch | None:
-    return next((one for one in stretches if one.length_s < WINDOW_S), None)
+            shorter = next((one for one in stretches[index] if one.length_s < WINDOW_S), None)
+            offset_s[index], length_s = (0.0, WINDOW_S) if shorter is None else (shorter.start_s, shorter.length_s)
+            first = round(offset_s[index] * self.fs)
+            read[index] = lead if shorter is None else lead[first : first + round(length_s * self.fs)]
+            alike[read[index].size, length_s].append(index)
+        for (size, length_s), indices in alike.items():
+            rows: NDArray[np.floating] = np.stack([read[index] for index in indices])
+            lenient = self.lenient and size >= self.fs  # the filter needs a stretch to run in
+            rows = without_wander(rows, fs=self.fs) if lenient else rows
+            cut = cut_beats_of_rows(rows, fs=self.fs, r_thresholds=LENIENT_R_THRESHOLDS if lenient else (R_THRESHOLD,), window_s=length_s)
+            for index, beats in zip(indices, cut, strict=True):
+                r_peaks_s = beats.r_peaks_s + offset_s[index]
+                is_read = np.zeros(len(r_peaks_s), dtype=bool)
+                for one in stretches[index]:
+                    is_read |= (r_peaks_s >= one.start_s) & (r_peaks_s < one.start_s + one.length_s)
+                yield index, _Piece(beats.samples[is_read][:, None, :], beats.n_samples[is_read], r_peaks_s[is_read])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,12 +222,15 @@ class RecordingWindows:
 
 
 class _Piece(NamedTuple):
-    """The windows of one record: samples (n, n_leads, n_samples), real samples (n,), seconds (n,), shares at an extreme (n, n_leads)."""
+    """The windows of one record: samples (n, n_leads, n_samples), real samples (n,), seconds (n,), and shares at an extreme (n, n_leads).
+
+    The shares may be left out of pieces that were cut of samples at their own rate.
+    """
 
     samples: NDArray[np.float32]
     n_real: NDArray[np.integer]
     start_s: NDArray[np.floating]
-    clipped: NDArray[np.float32]
+    clipped: NDArray[np.float32] | None = None
 
 
 def _resampled(ready: Mapping[int, Prepared], *, leads: tuple[str, ...], target_fs: float) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -252,11 +250,14 @@ def _assemble(pieces: dict[int, _Piece], *, n_leads: int, n_samples: int) -> Win
     """Return all pieces in the order of the records."""
     ordered = [pieces[index] for index in sorted(pieces)]
     counts = [len(piece.start_s) for piece in ordered]
+    samples = np.concatenate([np.empty((0, n_leads, n_samples), np.float32), *(piece.samples for piece in ordered)], dtype=np.float32)
+    n_real = np.concatenate([np.empty(0, np.int32), *(piece.n_real for piece in ordered)]).astype(np.int32)
+    shares = [piece.clipped for piece in ordered if piece.clipped is not None]
     return Windows(
-        samples=np.concatenate([np.empty((0, n_leads, n_samples), np.float32), *(piece.samples for piece in ordered)], dtype=np.float32),
+        samples=samples,
         record=np.repeat(np.array(sorted(pieces), np.int64), counts),
         window=np.concatenate([np.empty(0, np.int32), *(np.arange(count, dtype=np.int32) for count in counts)]),
         start_s=np.concatenate([np.empty(0), *(piece.start_s for piece in ordered)]).astype(np.float32),
-        n_real=np.concatenate([np.empty(0, np.int32), *(piece.n_real for piece in ordered)]).astype(np.int32),
-        clipped=np.concatenate([np.empty((0, n_leads), np.float32), *(piece.clipped for piece in ordered)]),
+        n_real=n_real,
+        clipped=np.concatenate(shares) if shares else clipped_share(samples, n_real[:, None]),
     )
