@@ -2,8 +2,9 @@
 
     python -m benchmarks.inbox_plan 1000000
 
-Half of the files are headers, all in one folder, the other half their signals but for every hundredth, so that the recordings become
+Half of the files are headers, 10,000 in a folder, the other half their signals but for every hundredth, so that the recordings become
 complete in one run. First the headers are read, as many a run as a run reads; then one plan takes what has room, reading nothing again.
+Both look at the folders that a run takes together.
 """
 
 import io
@@ -25,7 +26,10 @@ from ecg_tasks.archive import keys
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake.drops import sort_inbox
+from ecg_tasks.pipeline.intake.inbox import whole_folders
 
+A_FOLDER = 10_000
+"""Recordings in a folder."""
 PAGE = 1000
 """Keys in one page of a listing, as S3 gives them."""
 
@@ -44,8 +48,8 @@ class CountingS3:
         """Yield key, size and place of every file in key order."""
         for number in range(self.n_recordings):
             if self.signals and number % 100:
-                yield f"{keys.INBOX}drop/{number:08d}.dat", 10_000, number
-            yield f"{keys.INBOX}drop/{number:08d}.hea", 60, number
+                yield f"{keys.INBOX}drop-{number // A_FOLDER:05d}/{number:08d}.dat", 10_000, number
+            yield f"{keys.INBOX}drop-{number // A_FOLDER:05d}/{number:08d}.hea", 60, number
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> dict[str, Any]:  # noqa: ARG002, N803 - boto3's names
         """Return the content of a header, or of what was kept."""
@@ -104,9 +108,10 @@ def measure(n_keys: int) -> dict[str, Any]:
     store = ObjectStore(client, "memory")  # type: ignore[arg-type]  # as much of a client as is used
     os.environ.update(ECG_BUCKET="memory", ECG_PATIENT_KEY=PATIENT_KEY)
     before = time.process_time()
-    waits = sort_inbox(store, store.list_objects(keys.INBOX), at=datetime.now(UTC), grace_s=3600, max_bytes=10**9, max_unread=n_keys)
+    listed, _ = whole_folders(store.list_objects(keys.INBOX))
+    waits = sort_inbox(store, listed, at=datetime.now(UTC), grace_s=3600, max_bytes=10**9, max_unread=n_keys)
     reading = {"requests": dict(client.requests), "cpu_s": time.process_time() - before, "waiting": len(waits.waiting)}
-    del waits
+    del waits, listed
     client.requests.clear()
     client.signals = True
     connect = vars(ObjectStore)["connect"]  # not the method of this class alone, which would make subclasses connect as it

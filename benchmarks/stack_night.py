@@ -1,10 +1,12 @@
 """Here: one large night on the running embedded stack: time and processor time of a record, memory of every process, tasks, size.
 
-Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night FOLDER DROP [DROP ...] > FILE`` runs a night
-for each DROP, on a stack of its own below FOLDER, and prints JSON. A drop is a number of synthetic heartbeat records, or the folder of a
-data set that ``./ecg import auto`` knows: all of PTB-XL is the standing test of scale.
+Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night [--slots N] FOLDER DROP [DROP ...] > FILE``
+runs a night for each DROP, on a stack of its own below FOLDER, and prints JSON. A drop is a number of synthetic heartbeat records, an
+archive (``.zip``), or the folder of a data set that ``./ecg import auto`` knows: all of PTB-XL is the standing test of scale. ``--slots``
+limits how many of the tasks that share the work run at once.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -73,12 +75,13 @@ class Peaks:
         return f"{_TASK} of {self.phase}" if kind == _TASK else kind
 
 
-def measure(folder: Path, drop: str) -> dict[str, Any]:
+def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, Any]:
     """Measure one night on a fresh stack; all times but ``put_s`` are counted from the start of ``ingest_records`` with a full inbox.
 
     Parameters
     ----------
-    drop : a number of synthetic records, or the folder of a data set
+    drop : a number of synthetic records, an archive, or the folder of a data set
+    slots : of the pool ``cpu``; None leaves them as they are
 
     Returns
     -------
@@ -101,9 +104,13 @@ def measure(folder: Path, drop: str) -> dict[str, Any]:
         with stack.airflow() as api:
             for dag in DAGS[:2]:
                 _pause(api, dag, paused=True)
+            if slots is not None:
+                _ask(api, "PATCH", "pools/cpu?update_mask=slots", {"name": "cpu", "slots": slots, "include_deferred": False})
             began = time.monotonic()
             if drop.isdigit():
                 inbox.put_files(_files(int(drop)))
+            elif drop.endswith(".zip"):
+                inbox.put_files([(Path(drop).name, Path(drop).read_bytes())])
             else:
                 put_packed(in_its_own_folder(open_folder(Path(drop)).for_inbox()))
             put_s = time.monotonic() - began
@@ -170,7 +177,11 @@ def _run(api: AirflowApi, dag: str, known: set[str]) -> dict[str, Any]:
 
 
 def _pause(api: AirflowApi, dag: str, *, paused: bool) -> None:
-    api._request("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": paused})  # noqa: SLF001 - nothing but this asks for it
+    _ask(api, "PATCH", f"dags/{dag}", {"is_paused": paused})
+
+
+def _ask(api: AirflowApi, method: str, path: str, body: dict[str, Any]) -> None:
+    api._request(method, f"/api/v2/{path}", json=body)  # noqa: SLF001 - nothing but this asks for it
 
 
 def _cpu_s() -> float:
@@ -180,10 +191,14 @@ def _cpu_s() -> float:
 
 def main() -> None:
     """Run the nights that were asked for."""
-    folder, *drops = sys.argv[1:]
+    parser = argparse.ArgumentParser(description="Nights on running stacks.")
+    parser.add_argument("--slots", type=int)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("drops", nargs="+")
+    asked = parser.parse_args()
     nights = []
-    for drop in drops:
-        nights.append(measure(Path(folder) / Path(drop).name, drop))
+    for drop in asked.drops:
+        nights.append(measure(asked.folder / Path(drop).name, drop, slots=asked.slots))
         sys.stderr.write(json.dumps(nights[-1]) + "\n")
     json.dump({"nights": nights, "cores": os.cpu_count()}, sys.stdout, indent=1)
 

@@ -175,7 +175,8 @@ class Night:
                     night.add(time.thread_time() - start, "read", less="write")
 
             def __exit__(self, *ended: object) -> None:
-                night.add(time.clock_gettime(~self.pids()[-1] << 3 | 2), "read")  # its clock, as clock_getcpuclockid(3) numbers it
+                for pid in self.pids()[1:]:
+                    night.add(time.clock_gettime(~pid << 3 | 2), "read")  # its clock, as clock_getcpuclockid(3) numbers it
                 super().__exit__(*ended)
 
         self._patched = ExitStack()

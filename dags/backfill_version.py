@@ -1,11 +1,11 @@
 """Let a chosen version decide on the whole archive, and show how it differs from another one. The serving version does not change.
 
 * reads: `models/<recipe>/`, `spectrograms/`, `labels/`, `measurements/`
-* writes: `predictions/<recipe>/<shard>/<version>.parquet`, `backfills/<name>/` (the difference page, and in `report/` what a report by
-  this version would say), then `manifests/backfill_version/<run>.json`
+* writes: `predictions/<recipe>/<shard>/<version>.parquet`, `backfills/<name>/` (the difference page, and in `report/` the report that
+  this version would give), then `manifests/backfill_version/<run>.json`
 * runs: by hand with a form
 * rerun: safe; a prediction is named by its shard and version, and the pages are written again
-* when it fails: `ConfigurationError` says why the version cannot be compared. Else the object store was out of reach, or a worker was
+* when it fails: `ConfigurationError` says why the version cannot be compared. Otherwise the object store was out of reach, or a worker was
   killed: clear the failed task
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     dagrun_timeout=timedelta(hours=12),
     default_args=TASK_DEFAULTS,
     params={
-        "recipe": recipe_field("The recipe whose records are decided on again."),
+        "recipe": recipe_field("The recipe of the version."),
         "version": Param(type="string", pattern="^[0-9a-f]+$", maxLength=64, title="Version", description="Its name in models/<recipe>/."),
         "against": version_field("Compared with", "Another version. Empty: the serving one."),
     },

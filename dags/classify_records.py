@@ -70,7 +70,7 @@ ASKS_AGAIN = timedelta(seconds=3)
             type="string",
             enum=["new", "all"],
             title="Records",
-            description="Which records the report covers. `new`: those ingested since the last report, and those that it left pending."
+            description="Which records the report covers. `new`: those that came since the last report, and those that it left pending."
             " `all`: every record of the archive. The champion always decides on all records with pictures that it has not decided on yet.",
         ),
         "details": Param(

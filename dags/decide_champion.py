@@ -3,7 +3,7 @@
 * reads: `models/<recipe>/`
 * writes: `models/<recipe>/champion.json`, then `manifests/decide_champion/<run>.json`
 * runs: by hand, with a form, or by `./ecg promote`, `rollback` and `reject`
-* rerun: safe; what is decided already stays as it is, and a cleared run decides nothing: start a new run for another
+* rerun: safe; what is decided already stays as it is, and a cleared run decides nothing. Start a new run for another
   decision. Who, when and why stay in `champion.json` for ever
 * when it fails: `ConfigurationError` says why it cannot be done, and nothing has changed. A version that the gate or a person rejected
   needs a reason for overruling that. `ModelRefusedError`: the version does not work; it is damaged, or this machine is
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
             description="promote: let the version serve. rollback: let the earlier version serve again, and reject the serving one. "
             "reject: mark a version as one that must not serve.",
         ),
-        "version": version_field("Version", "Its name in models/<recipe>/. It may be empty for a rollback only."),
-        "why": text_field("Why", "Required; stored with the decision for ever.", required=True),
+        "version": version_field("Version", "Its name in models/<recipe>/. Leave it empty for a rollback only."),
+        "why": text_field("Why", "Required. It is stored with the decision for ever.", required=True),
         "override": text_field(
             "Why a rejection is overruled",
             "Required to promote a version that the gate or a person rejected, or that was never evaluated. Otherwise leave it empty.",

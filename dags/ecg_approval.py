@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class StoredApproval(ApprovalOperator):
-    """Asks, and stores the answer in the bucket: Airflow's own operator drops a negative answer.
+    """Asks a person, and stores the answer in the bucket: Airflow's own operator forgets a negative answer.
 
     The answer comes from Airflow's API server, which knows the user who gave it. It never goes through an XCom, which others may edit.
     """
 
     @abstractmethod
     def question(self, context: "Context") -> str:
-        """Return what the person is asked with."""
+        """Return the text below the heading, as Markdown."""
 
     def asked(self, context: "Context") -> str:  # noqa: ARG002 - for those who ask with what they find
         """Return the heading of the question."""

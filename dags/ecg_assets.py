@@ -2,7 +2,7 @@
 
 Where lineage is sent (``OPENLINEAGE_URL``), an asset's address is its prefix in the bucket, and Airflow's provider names data sets as other
 programs do (``s3://BUCKET``, ``records``). Elsewhere it has a name only: to check such an address Airflow imports boto3 at every reading of
-a DAG, 0.15 s. An event of an asset has the key of what tells of it in the bucket.
+a DAG, 0.15 s. An event of an asset has the key of the manifest that describes it.
 """
 
 import os

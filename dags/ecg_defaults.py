@@ -43,13 +43,13 @@ class Turn(IntEnum):
 
 
 NEVER_AGAIN = {
-    "ecg_tasks.errors.BadInputError": "The data is at fault; a retry reads the same.",
-    "ecg_tasks.errors.SignalError": "A fault of the program; a retry repeats it.",
+    "ecg_tasks.errors.BadInputError": "The data is wrong, and a retry would read the same data.",
+    "ecg_tasks.errors.SignalError": "This is a fault of the program, and a retry would repeat it.",
     "ecg_tasks.errors.ConfigurationError": "A setting is missing or impossible.",
-    "ecg_tasks.errors.NotEnoughDataError": "Too little labelled data so far.",
-    "ecg_tasks.errors.LeakageError": "Test data shows in the training data.",
+    "ecg_tasks.errors.NotEnoughDataError": "There is too little labelled data.",
+    "ecg_tasks.errors.LeakageError": "Test data is in the training data.",
     "ecg_tasks.errors.ModelRefusedError": "The model version is damaged.",
-    "ecg_tasks.errors.StoreConflictError": "It is stored with other bytes.",
+    "ecg_tasks.errors.StoreConflictError": "Other bytes are stored under this name.",
     "ecg_tasks.errors.DamagedStoreError": "Stored bytes have changed.",
 }
 """Errors that a retry cannot mend, with the reason; the rest (the store, the network, a killed worker) is retried."""
@@ -92,10 +92,10 @@ def check_fields(context: "Context") -> None:
     unknown = sorted(set(conf) - set(fields) - set(old_names))
     if unknown:
         dag_id = context["dag"].dag_id
-        there_are = f"Its fields are {', '.join(fields)}" if fields else "It takes no configuration"
+        there_are = f"Its fields are {', '.join(fields)}" if fields else "This DAG has no fields"
         raise ConfigurationError(
             f"{dag_id} has no field {', '.join(map(repr, unknown))}, which the configuration of this run names. {there_are}. "
-            "Nothing was done; start a new run."
+            "Nothing was done. Correct it, and start a new run."
         )
 
 

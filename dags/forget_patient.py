@@ -109,7 +109,7 @@ def forget_patient() -> None:
     request = "{{ params.request }}"
     approval = ForgettingApproval(
         task_id="approval",
-        subject="Forget this for good?",
+        subject="Remove these recordings for good?",
         params={"why": Param(None, type=["null", "string"], maxLength=500, title="Why", description="It may be left empty.")},
         defaults="Reject",
         response_timeout=timedelta(days=2),

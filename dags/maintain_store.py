@@ -1,4 +1,4 @@
-"""List old objects that nothing needs, look for objects without their source, and read a sample again. Deletes only if asked to.
+"""Find old objects that nothing needs, objects without their source, and damaged ones. By default it deletes only what may name people.
 
 * reads: everything in the bucket
 * writes: the access log of each day that is over as one object; `manifests/maintain_store/<run>.json`, with its full lists in
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 KEPT = {
     "reports": (0, 0, "Whole reports. What a kept report needs is kept, too."),
     "backfills": (0, 0, "Whole backfills with their difference pages."),
-    "predictions": (180, 0, "Of versions that do not serve, if no kept report or backfill needs them."),
-    "spectrograms": (90, 0, "Of recipes that are no longer made, and that no version that serves reads."),
-    "measurements": (90, 0, "By methods that are no longer used."),
-    "signatures": (90, 0, "Of kinds that are no longer made."),
-    "checkpoints": (30, 7, "Of trainings, finished or given up."),
-    "staging": (30, 7, "Intermediate objects of runs, finished or given up."),
-    "quarantine": (30, 0, "What could not be read, with its bytes and its name."),
+    "predictions": (180, 0, "Predictions of versions that do not serve, if no kept report or backfill needs them."),
+    "spectrograms": (90, 0, "Pictures of recipes that are no longer used, if no serving version reads them."),
+    "measurements": (90, 0, "Measurements by methods that are no longer used."),
+    "signatures": (90, 0, "Signatures of kinds that are no longer made."),
+    "checkpoints": (30, 7, "Checkpoints of trainings that ended or were given up."),
+    "staging": (30, 7, "Intermediate objects of runs that ended or were given up."),
+    "quarantine": (30, 0, "Files that could not be read, with their bytes and names."),
     "raw": (0, 7, "Dropped files that no record comes from. The bytes behind a record are never deleted."),
-    "access": (730, 90, "Who logged in, was refused or saw what, by whole days."),
+    "access": (730, 90, "The access log, by whole days: who logged in, was refused or saw what."),
 }
 """Prefix to its default of days (0: for ever), the fewest that may be asked for, and what goes."""
 
@@ -53,7 +53,7 @@ KEPT = {
             True,  # noqa: FBT003 - as Airflow has it
             type="boolean",
             title="Dry run",
-            description="Only list what would be deleted, and how many bytes that is.",
+            description="Only list what would be deleted, with the number of bytes.",
         ),
         "sample": Param(
             200,

@@ -9,7 +9,7 @@ A network that somebody else trained (`./ecg models add`) becomes a candidate by
 * rerun: safe; a retried training goes on from its last checkpoint, and only the last task changes which model serves
 * when it fails: `NotEnoughDataError` in `assemble_dataset` or `evaluate` means that more labelled patients are needed; nothing has
   changed. `LeakageError` means that test data is in the training data, and names the records. `ModelRefusedError` in `evaluate` says
-  what is wrong with a network that was added. A candidate that the gate rejects fails nothing: it is kept, marked
+  what is wrong with a network that was added. A candidate that the gate rejects does not fail the run: it is kept, marked
   `rejected` with the reason, and `promote` is skipped. A candidate that nobody approves is kept, too.
   `promote` checks the verdict, the approval and the champion again before it writes. It is skipped if a person decided otherwise
   since the verdict (see `outcome` in the manifest), and fails if the gate said no or an approval is missing
@@ -78,7 +78,7 @@ class PromotionApproval(StoredApproval):
             minimum=1,
             maximum=200,
             title="Epochs",
-            description="At most; training stops early when it no longer improves. Empty: as the recipe says.",
+            description="The largest number of epochs; training stops earlier when it no longer improves. Empty: as the recipe says.",
         ),
         "ensemble_size": Param(
             None,
@@ -86,7 +86,8 @@ class PromotionApproval(StoredApproval):
             minimum=1,
             maximum=10,
             title="Ensemble size",
-            description="How many networks are trained, each on other patients; their answers are averaged. Empty: as the recipe says.",
+            description="How many networks are trained, each without another part of the patients; their answers are averaged. "
+            "Empty: as the recipe says.",
         ),
         "seed": Param(
             0, type="integer", minimum=0, maximum=2**31 - 1, title="Seed", description="The same seed and data give the same model."
@@ -96,17 +97,17 @@ class PromotionApproval(StoredApproval):
             type="string",
             enum=["better", "refresh"],
             title="What may pass the gate",
-            description="better: only a model that is shown to be better than the serving one. refresh: also one trained on more data "
-            "whose AUROC is not worse by 0.05.",
+            description="better: only a model that is shown to be better than the serving one. refresh: also one that "
+            "was trained on more data and whose AUROC is not worse by more than 0.05.",
         ),
         "credit": text_field(
-            "Credit", "The collections trained on, with their licences, one per line: printed on the model card. It may be left empty."
+            "Credit", "The collections that it is trained on, with their licences, one in each line, for the model card. May be empty."
         ),
         "approval": Param(
             default=False,
             type="boolean",
             title="Ask before promotion",
-            description="A person must approve a better candidate within two days; without an answer it is not promoted.",
+            description="A person must approve a candidate that passed the gate within two days; without an answer it is not promoted.",
         ),
         "leave_one_site_out": Param(
             default=False,

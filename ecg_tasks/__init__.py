@@ -1,4 +1,4 @@
-"""ECG recordings to windows, to spectrograms, to decisions, and their reports. Knows no Airflow."""
+"""Here: from ECG recordings to spectrograms, decisions and reports. Not here: Airflow (``dags``, ``plugins``, ``ecg_ui``)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Give `ECG_Classifier` its old address without the cost of its imports for everybody else."""
+    """Return `ECG_Classifier` under its old name, and import it only when it is asked for."""
     if name == "ECG_Classifier":
         from ecg_tasks.offline.classify_file import ECG_Classifier
 

@@ -26,53 +26,60 @@ class Reason(StrEnum):
 
 
 SENTENCES = {
-    Reason.UNKNOWN_FORMAT: "It is in no format that is read.",
+    Reason.UNKNOWN_FORMAT: "Its format is not supported.",
     Reason.UNREADABLE: "It cannot be read.",
-    Reason.WRONG_WIDTH: "It has another number of values than it must have.",
-    Reason.NOT_NUMERIC: "It holds something that is no number.",
-    Reason.NON_FINITE: "It holds a value that is missing or infinite.",
-    Reason.OUT_OF_RANGE: "It holds a value that cannot be one.",
+    Reason.WRONG_WIDTH: "A row has the wrong number of values.",
+    Reason.NOT_NUMERIC: "It contains something that is not a number.",
+    Reason.NON_FINITE: "It contains a value that is missing or infinite.",
+    Reason.OUT_OF_RANGE: "It contains a value that is not possible.",
     Reason.FLAT: "Its signal does not change.",
     Reason.TOO_SHORT: "It is too short.",
     Reason.TOO_LARGE: "It is too large.",
-    Reason.MISSING_LEAD: "It lacks a lead that is needed.",
-    Reason.INCOMPLETE: "A part of it did not come.",
-    Reason.CHECKSUM_MISMATCH: "It is not what its checksum says.",
-    Reason.UNIT_UNKNOWN: "It does not say its rate, its unit or its leads.",
+    Reason.MISSING_LEAD: "A lead that is needed is missing.",
+    Reason.INCOMPLETE: "A part of it is missing.",
+    Reason.CHECKSUM_MISMATCH: "Its bytes do not match its checksum.",
+    Reason.UNIT_UNKNOWN: "It does not give its sampling rate, its unit or its leads.",
     Reason.BAD_LABEL: "Its label could not be applied.",
-    Reason.UNSAFE_PATH: "Its name cannot be a path.",
-    Reason.FORGOTTEN: "This recording was forgotten here, and is refused until somebody allows it again. Nothing of it was kept.",
+    Reason.UNSAFE_PATH: "Its name cannot be used as a path.",
+    Reason.FORGOTTEN: "This recording was forgotten here. It is refused until somebody allows it again, and nothing of it was kept.",
 }
-"""What everybody may be told of a reason: the sentence of the fault itself may quote what stands in the file."""
+"""What everybody may read about a reason. The message of the error itself may quote the file, so not everybody may read it."""
 
 _AGAIN = "drop it again, under any name"
 ADVICE = {
-    Reason.UNKNOWN_FORMAT: f"Export the recording in a format that is read, such as WFDB, SCP-ECG or HL7 aECG, and {_AGAIN}.",
-    Reason.UNREADABLE: f"The file is damaged, or its upload was interrupted. Copy or export it once more, and {_AGAIN}.",
+    Reason.UNKNOWN_FORMAT: f"Export the recording in a supported format, such as WFDB, SCP-ECG or HL7 aECG, and {_AGAIN}.",
+    Reason.UNREADABLE: f"The file is damaged, or its upload was interrupted. Copy or export it again, and {_AGAIN}.",
     Reason.WRONG_WIDTH: f"A row of heartbeats has 187 or 188 numbers. A table of leads begins with their names. Correct it, and {_AGAIN}.",
     Reason.NOT_NUMERIC: f"Replace what is not a number, or delete the row, and {_AGAIN}. Rows that were read before do not count twice.",
-    Reason.NON_FINITE: f"Fill the gap, or cut the recording at the gap, and {_AGAIN}.",
+    Reason.NON_FINITE: f"Fill the gap, or leave out the part with the gap, and {_AGAIN}.",
     Reason.OUT_OF_RANGE: f"Check the unit, gain, rate and length in the file. Correct what is wrong, and {_AGAIN}.",
-    Reason.FLAT: "Nothing was recorded: a cable or an electrode was off. The file cannot be corrected; hide the entry, or record again.",
+    Reason.FLAT: (
+        "Nothing was recorded, perhaps because a cable or an electrode was off. The file "
+        "cannot be corrected: hide the entry, or record again."
+    ),
     Reason.TOO_SHORT: f"At least five seconds are needed. Export a longer part of the recording, and {_AGAIN}.",
-    Reason.TOO_LARGE: f"Split it, and {_AGAIN}; or raise ECG_MAX_OBJECT_BYTES or ECG_MAX_ARCHIVE_BYTES, and put it back.",
-    Reason.MISSING_LEAD: f"Lead II is needed, or two limb leads that give it. Export the recording with them, and {_AGAIN}.",
-    Reason.INCOMPLETE: "Drop all files of the recording together in one folder, under any name. This part alone is of no use.",
-    Reason.CHECKSUM_MISMATCH: f"Its bytes changed on the way. Copy it again from where it was recorded, and {_AGAIN}.",
-    Reason.UNIT_UNKNOWN: "Write a signals.json with rate, unit and leads, and drop it with the file in one folder, under any name.",
-    Reason.BAD_LABEL: "Correct the row, and drop the table again. Rows that were applied before change nothing.",
-    Reason.UNSAFE_PATH: "Give it a name without .. and without control characters, and drop it again.",
+    Reason.TOO_LARGE: f"Split it, and {_AGAIN}. Or raise ECG_MAX_OBJECT_BYTES or ECG_MAX_ARCHIVE_BYTES, and put it back.",
+    Reason.MISSING_LEAD: (
+        f"Lead II is needed, or two limb leads from which it can be computed. Export the recording with them, and {_AGAIN}."
+    ),
+    Reason.INCOMPLETE: "Drop all files of the recording together in one folder, under any name. This part alone cannot be used.",
+    Reason.CHECKSUM_MISMATCH: f"Its bytes were changed after it was recorded. Copy it again from its source, and {_AGAIN}.",
+    Reason.UNIT_UNKNOWN: (
+        "Write a signals.json with sampling rate, unit and leads, and drop it and the file together in one folder, under any name."
+    ),
+    Reason.BAD_LABEL: "Correct the row, and drop the table again. Rows that were already applied are not applied twice.",
+    Reason.UNSAFE_PATH: "Rename it, without .. and without control characters, and drop it again.",
     Reason.FORGOTTEN: "There is nothing to correct. If the recording may come back, run ./ecg allow-again, and drop it again.",
 }
-"""What to do about a reason. A record is its signal, so a mended file counts once, whatever it is called."""
+"""What to do about a reason. A record is known by its signal, so a corrected file counts once, whatever its name."""
 
 
 class EcgError(Exception):
-    """The base of all errors raised on purpose by this library."""
+    """The base of all errors that this library raises on purpose."""
 
 
 class BadInputError(EcgError):
-    """The data is at fault: quarantine it with ``reason`` and go on; a retry cannot help."""
+    """The data is wrong: put it into quarantine with ``reason`` and continue. A retry cannot help."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -92,19 +99,19 @@ class StoreError(EcgError):
 
 
 class StoreConflictError(EcgError):
-    """Other bytes stand under a key that is written once: give up and look, for one of the two is wrong; nothing was changed."""
+    """Other bytes are stored under a key that is written only once. One of the two is wrong: give up. Nothing was changed."""
 
 
 class MissingObjectError(EcgError):
-    """There is no object of this key in the bucket: where it must be, try again, for it may have been replaced meanwhile."""
+    """The bucket has no object of this key. If it must exist, try again: it may have been replaced in the meantime."""
 
 
 class ForgettingError(EcgError):
-    """A recording is being forgotten at this moment: try again later, for the bucket is not whole until that is over."""
+    """A recording is being forgotten at this moment, and the bucket is incomplete until that has ended: try again later."""
 
 
 class ConfigurationError(EcgError):
-    """A setting is missing or impossible: give up, and name the variable."""
+    """A setting is missing or impossible. The message names the variable: give up."""
 
 
 class NotEnoughDataError(EcgError):
@@ -112,22 +119,22 @@ class NotEnoughDataError(EcgError):
 
 
 class LeakageError(EcgError):
-    """What a model would be tested on shows in what it would be trained on: no figure would mean anything, so give up and name it."""
+    """Test data of a model is in its training data, so no figure would mean anything. The message names the data: give up."""
 
 
 class ModelRefusedError(EcgError):
-    """A model version is damaged, or does not do what its own record says: never serve it."""
+    """A model version is damaged, or does not do what its files say: never let it serve."""
 
 
 class DamagedStoreError(EcgError):
-    """Stored bytes are not what their name says: give up, and restore them; a retry reads the same."""
+    """Stored bytes do not match the digest in their name: give up, and restore them from a backup. A retry would read the same."""
 
 
 _MOST_OFFERED = 12
 
 
 def offer(wanted: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about a name that is not known: the names that are like it, or the last of those there are.
+    """Return the end of a sentence about a name that is not known: the names that are similar, or the last of all names.
 
     >>> offer("classify_record", ["classify_records", "ingest_records"])
     '; did you mean classify_records?'

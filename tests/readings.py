@@ -1,12 +1,24 @@
 """Here: reading bytes in one call, as tests of single formats need it."""
 
+import warnings
 from collections.abc import Mapping
-from types import MappingProxyType
+from functools import cache
+from types import MappingProxyType, ModuleType
 
 from ecg_tasks import readers
 from ecg_tasks.readers.heartbeat_csv import HeartbeatCsvReader
 from ecg_tasks.readers.leads import finish
 from ecg_tasks.readers.wfdb.record import WfdbReader
+
+
+@cache
+def load_wfdb() -> ModuleType:
+    """Import the wfdb package, which with pandas 3.1 warns of its own use of pandas: its readers are what ours are held against."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import wfdb
+    module: ModuleType = wfdb
+    return module
 
 
 def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> readers.Read:

@@ -1,1 +1,1 @@
-"""Here: what a person does by a page or a command: drop, put back, review, decide. Not here: reading (``queries``)."""
+"""Here: what a person changes through a page or a command: drop, put back, review, decide. Not here: reading (``queries``)."""

@@ -1,1 +1,1 @@
-"""Here: what lies in the bucket; the only home of its keys, of boto3 and of Parquet. Not here: what a DAG does with it (``pipeline``)."""
+"""Here: reading and writing the bucket; only this folder knows its keys and boto3. Not here: what a DAG does with it (``pipeline``)."""

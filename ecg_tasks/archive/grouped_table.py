@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ecg_tasks.archive.temporary_file import path_of
 
 _PIECE = 1024 * 1024
+_ROWS_AT_ONCE = 4096
+"""Rows that are given together; a long table has longer groups (``run_table_writer``)."""
 
 
 class GroupedTable:
@@ -44,7 +46,9 @@ class GroupedTable:
         """Yield columns, some thousand rows at a time, and the place at which these begin; a column that the file has not is null."""
         file = self._open()
         for number, start in enumerate(self._starts[:-1].tolist()):
-            yield start, self._read(file, number, columns)
+            group = self._read(file, number, columns)
+            for at in range(0, group.num_rows, _ROWS_AT_ONCE):
+                yield start + at, group.slice(at, _ROWS_AT_ONCE)
 
     def take(self, places: NDArray[np.int64], columns: pa.Schema) -> pa.Table:
         """Return the rows at these places, in their order."""

@@ -16,6 +16,7 @@ from ecg_tasks.archive.grouped_table import numbers
 from ecg_tasks.archive.packed_ids import N_BYTES, packed, unpacked
 from ecg_tasks.archive.predictions import ROWS_AT_ONCE, RunTable, schema
 from ecg_tasks.archive.temporary_file import new_file, path_of
+from ecg_tasks.disk_rows import Rows, dealt, n_parts_of
 from ecg_tasks.report_columns import ATTENTION, Joined
 
 SORTED_AT_ONCE = 16_384
@@ -26,9 +27,9 @@ _DEALT_AT_ONCE = 16_384
 """Rows, of 0.7 kB each, that are dealt out together: of few each part would get one or two, shorter than Arrow's description of them."""
 _SAMPLED = 65_536
 """So many keys at least, every so many rows one, tell where parts begin; of fewer rows all."""
-_REPEATS_AT_ONCE = 500_000
-"""Ids that are looked through in memory for one that is there twice."""
 _KEY_BYTES = 1 + 8 + N_BYTES
+_MOST_GROUPS = 512
+"""Row groups of a table: their description stays in memory, some 90 kB each, while it is written and while it is read."""
 _UNLIKE = ("record_id", "name", "probability", "quality", "page")  # and what begins with ``p_``, the probability of a class
 """Columns whose values seldom occur twice: a dictionary of them only takes room."""
 
@@ -41,7 +42,7 @@ class RunTableWriter:
 
     def __init__(self, classes: Sequence[str] = ()) -> None:
         self._file = new_file()
-        self._ids = new_file()
+        self._ids = Rows(f"S{N_BYTES}")
         self._columns = report_columns.columns_with(classes)
         self._schema = schema(classes=classes)
         self._stream = _stream(self._file, self._schema)
@@ -56,7 +57,6 @@ class RunTableWriter:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
         self._file.close()
-        self._ids.close()
 
     def add(self, joined: Joined) -> None:
         """Compute the columns of joined rows, and append them."""
@@ -77,11 +77,11 @@ class RunTableWriter:
             raise ValueError(f"columns are not of one length: {lengths}")
         table = pa.table({field.name: _array(columns[field.name], field.type) for field in self._schema}, schema=self._schema)
         keys = _keys_of(table)
-        self._ids.write(_ids_of(keys).tobytes())
-        self._sample.append(keys[-self._n_rows % self._every :: self._every])
+        self._ids.append(_ids_of(keys))
+        self._sample.append(keys[-self._n_rows % self._every :: self._every].copy())  # not a view, which would keep all of them
         self._n_rows += len(keys)
         if sum(map(len, self._sample)) >= 2 * _SAMPLED:
-            self._sample, self._every = [np.concatenate(self._sample)[::2]], 2 * self._every
+            self._sample, self._every = [np.concatenate(self._sample)[::2].copy()], 2 * self._every
         self._waiting.append(table)
         if sum(one.num_rows for one in self._waiting) >= ROWS_AT_ONCE:
             self._flush()
@@ -96,7 +96,7 @@ class RunTableWriter:
         """
         self._flush()
         self._stream.close()
-        _refuse_repeated(self._ids, self._n_rows)
+        _refuse_repeated(self._ids)
         file = new_file()
         with _writer(file, self._schema, compression="zstd") as writer:
             for group in _cut(map(_sorted, self._dealt()), _groups(self._n_rows)):
@@ -143,7 +143,8 @@ def table_without(table: RunTable, record_ids: Collection[str]) -> RunTable:
     with _writer(file, whole.schema_arrow, compression="zstd") as writer:
         for number in range(whole.num_row_groups):
             group = whole.read_row_group(number, use_threads=False)
-            writer.write_table(group.filter(pc.invert(pc.is_in(group["record_id"], value_set=ids))), row_group_size=ROWS_AT_ONCE)
+            kept = group.filter(pc.invert(pc.is_in(group["record_id"], value_set=ids)))
+            writer.write_table(kept, row_group_size=max(ROWS_AT_ONCE, group.num_rows))
     file.flush()
     return RunTable(file)
 
@@ -179,16 +180,11 @@ def _array(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, type=kind, from_pandas=True)
 
 
-def _refuse_repeated(file: BinaryIO, n_ids: int) -> None:
+def _refuse_repeated(rows: Rows) -> None:
     """Look through packed ids, those that begin alike at a time."""
-    n_times = max(1, -(-n_ids // _REPEATS_AT_ONCE))
-    for time in range(n_times):
-        some = []
-        file.seek(0)
-        while piece := file.read(N_BYTES * 65_536):
-            ids = np.frombuffer(piece, f"S{N_BYTES}")
-            some.append(ids[np.frombuffer(piece, ">u4")[:: N_BYTES // 4] % n_times == time])
-        ids = np.sort(np.concatenate([np.empty(0, f"S{N_BYTES}"), *some]))
+    n_parts = n_parts_of(len(rows))
+    for part in dealt(rows, lambda ids: ids.view(">u4")[:: N_BYTES // 4].astype(np.int64) % n_parts, n_parts):
+        ids = np.sort(part.read())
         repeated = np.flatnonzero(ids[1:] == ids[:-1])
         if len(repeated):
             raise ValueError(f"predictions repeat a record, {unpacked(ids[repeated[:1]])[0]!r}; one row a record")
@@ -204,7 +200,11 @@ def _begins(sample: NDArray[np.bytes_], n_parts: int) -> NDArray[np.bytes_]:
 
 
 def _groups(n_rows: int) -> Iterator[int]:
-    """Yield the lengths of the row groups: those of so many parts of one size."""
+    """Yield the lengths of the row groups: those of so many parts of one size, or longer ones where these were too many."""
+    if n_rows > _MOST_GROUPS * ROWS_AT_ONCE:
+        length = ROWS_AT_ONCE * -(-n_rows // (_MOST_GROUPS * ROWS_AT_ONCE))
+        yield from (min(length, n_rows - at) for at in range(0, n_rows, length))
+        return
     n_parts = _n_parts(n_rows)
     starts = [-(-part * n_rows // n_parts) for part in range(n_parts + 1)] if n_parts else []
     for start, end in pairwise(starts):
@@ -258,8 +258,8 @@ def _falling(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return (~rising).astype(">i8").view(np.uint8).reshape(-1, 8)
 
 
-def _ids_of(keys: NDArray[np.bytes_]) -> NDArray[np.uint8]:
-    return keys.view(np.uint8).reshape(-1, _KEY_BYTES)[:, 9:]
+def _ids_of(keys: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    return np.ascontiguousarray(keys.view(np.uint8).reshape(-1, _KEY_BYTES)[:, 9:]).view(f"S{N_BYTES}")[:, 0]
 
 
 def _sorted(table: pa.Table) -> pa.Table:

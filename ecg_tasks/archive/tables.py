@@ -256,20 +256,36 @@ def load_table(data: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
-def parts(data: bytes, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield columns of a Parquet object as Arrow tables of some ten thousand rows, for what need not be in memory together."""
-    for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(_ROWS_AT_ONCE, columns=list(columns), use_threads=False):
+def parts(data: bytes | BinaryIO, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield columns of a Parquet object as Arrow tables of some ten thousand rows, for what need not be in memory together.
+
+    A column that an older table lacks is left out.
+    """
+    file = pq.ParquetFile(pa.BufferReader(data) if isinstance(data, bytes) else data)
+    wanted = [name for name in columns if name in file.schema_arrow.names]
+    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted, use_threads=False):
         yield pa.Table.from_batches([batch])
 
 
 def dump_parts(file: BinaryIO, schema: pa.Schema, parts: Iterable[Mapping[str, Sequence[object] | NDArray[np.generic]]]) -> int:
-    """Write a table part by part, so that memory holds one; returns its number of rows."""
-    n_written = 0
+    """Write a table part by part, so that memory holds some ten thousand rows; returns its number of rows.
+
+    Parts are written together, for Parquet keeps a description of every column of every group of rows until its end.
+    """
+    n_written, waiting = 0, list[pa.Table]()
     with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=False) as writer:
+
+        def flush() -> None:
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting.clear()
+
         for part in parts:
-            table = _table(schema, part)
-            writer.write_table(table)
-            n_written += table.num_rows
+            waiting.append(_table(schema, part))
+            n_written += waiting[-1].num_rows
+            if sum(one.num_rows for one in waiting) >= _ROWS_AT_ONCE:
+                flush()
+        flush()
     return n_written
 
 

@@ -1,4 +1,4 @@
-"""Here: the command line, ``./ecg``; one module a noun. Not here: the stack (``deploy.embedded``) or the work itself (``pipeline``).
+"""Here: the command line, ``./ecg``; one module for each noun. Not here: the stack (``deploy.embedded``) or the work itself (``pipeline``).
 
 Nothing heavy is imported before a command needs it: ``./ecg --help`` answers at once.
 """

@@ -1,1 +1,1 @@
-"""Quality of a classifier, as numbers with intervals: metrics, calibration, thresholds, comparison, splits. NumPy, seldom SciPy."""
+"""Here: how good a classifier is, in numbers with intervals: metrics, calibration, thresholds, comparison, splits. Not here: files."""

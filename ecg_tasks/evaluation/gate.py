@@ -202,16 +202,16 @@ def evaluate_candidate(
         )
         promote, kind, reason = _evaluate_later(difference, comparison, new_data or NewData(n_training=0, n_new=0), rules)
         if promote and faults:
-            promote, kind, reason = False, VerdictKind.REJECTED, f"{' and '.join(faults)}, whatever its rank: {comparison}"
+            promote, kind, reason = False, VerdictKind.REJECTED, f"{' and '.join(faults)}; nothing else makes up for that: {comparison}"
     if promote and not auroc.low > CHANCE:
         promote, kind = False, VerdictKind.REJECTED
-        reason = f"AUROC {auroc.text()} {on}: the interval does not lie above {CHANCE}, which is guessing"
+        reason = f"AUROC {auroc.text()} {on}: a part of the interval is not above {CHANCE}, which is guessing"
     if promote and champion is not None and classes:
         fallen, said, compared = _compare_classes(classes, seed=seed, n_resamples=n_resamples, rules=rules)
         figures |= compared
         if fallen:
             promote, kind = False, VerdictKind.REJECTED
-            reason = f"{' and '.join(fallen)}, whatever its rank: {reason}"
+            reason = f"{' and '.join(fallen)}; nothing else makes up for that: {reason}"
         else:
             reason += f"; {said}" if said else ""
     if promote and lost:
@@ -237,13 +237,13 @@ def _compare_classes(
                 f"its AUROC of {name} may be worse by more than {rules.class_margin}: difference {difference.text()} on {truth.size} test"
                 f" records of {np.unique(patients).size} patients"
             )
-    parts = [f"not worse by {rules.class_margin} in {', '.join(held)}"] if held else []
+    parts = [f"not worse by more than {rules.class_margin} in {', '.join(held)}"] if held else []
     parts += [f"too few test patients to compare {', '.join(too_few)}"] if too_few else []
     return fallen, "; ".join(parts), figures
 
 
 def _first(auroc: Interval, on: str, faults: Sequence[str]) -> str:
-    reason = f"it is the first champion: AUROC {auroc.text()} {on}; the interval lies above {CHANCE}"
+    reason = f"it is the first champion: AUROC {auroc.text()} {on}; the whole interval is above {CHANCE}, which is guessing"
     if faults:
         reason += f"; a later candidate would be rejected for this: {' and '.join(faults)}"
     return reason
@@ -254,26 +254,26 @@ def _evaluate_later(difference: Interval, comparison: str, new_data: NewData, ru
         return True, VerdictKind.BETTER, f"it is better than the champion: {comparison}"
     not_better = f"it is not shown to be better than the champion: {comparison}"
     if rules.promotion is not PromotionPolicy.REFRESH:
-        return False, VerdictKind.REJECTED, f"{not_better}, which is not all above 0"
+        return False, VerdictKind.REJECTED, f"{not_better}; a part of its interval is not above 0"
     seen = f"{new_data.n_new} of its {new_data.n_training} training records are new to the champion"
     if new_data.n_new == 0 or new_data.share < rules.min_new_share:
-        return False, VerdictKind.REJECTED, f"{not_better}, and it is no refresh: {seen}, at least {rules.min_new_share:.0%} must be"
+        return False, VerdictKind.REJECTED, f"{not_better}, and it is not a refresh: {seen}; at least {rules.min_new_share:.0%} must be new"
     if difference.low > -rules.margin:
         return (
             True,
             VerdictKind.REFRESH,
-            f"it is a refresh, not shown to be better: {seen}; not worse by {rules.margin}: {comparison}",
+            f"it is a refresh, not shown to be better: {seen}; it is not worse by more than {rules.margin}: {comparison}",
         )
-    return False, VerdictKind.REJECTED, f"{not_better}, and it is no refresh: it may be worse by more than {rules.margin}"
+    return False, VerdictKind.REJECTED, f"{not_better}, and it is not a refresh: it may be worse by more than {rules.margin}"
 
 
 def _faults(sensitivity: float, ece: float, rules: GatePolicy) -> list[str]:
     """Return why a candidate may not serve, whatever its AUROC."""
     faults = []
     if sensitivity < rules.min_sensitivity:
-        faults.append(f"its sensitivity of {sensitivity:.3f} lies below the floor of {rules.min_sensitivity}")
+        faults.append(f"its sensitivity of {sensitivity:.3f} is below the minimum of {rules.min_sensitivity}")
     if ece > rules.max_ece:
-        faults.append(f"its calibration error of {ece:.3f} lies above the ceiling of {rules.max_ece}")
+        faults.append(f"its calibration error of {ece:.3f} is above the maximum of {rules.max_ece}")
     return faults
 
 
@@ -286,5 +286,5 @@ def note_on_test_set(n_evaluated: int) -> str:
     counted = "1 candidate has" if n_evaluated == 1 else f"{n_evaluated} candidates have"
     note = f"{counted} been evaluated on this test set, this one included."
     if n_evaluated >= MANY_CANDIDATES:
-        note += " The best of so many owes part of its figures to chance: collect new test patients before trusting a small gain."
+        note += " The best of so many candidates looks better than it is: collect new test patients before you trust a small gain."
     return note

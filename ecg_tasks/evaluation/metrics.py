@@ -180,9 +180,29 @@ def calibration_bins(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
     """
     if probabilities.size == 0:
         return np.empty(0, dtype=np.intp)
-    n_bins = int(np.clip(probabilities.size // RECORDS_PER_BIN, MIN_BINS, MAX_BINS))
-    edges = np.percentile(probabilities, np.linspace(0, 1, n_bins + 1)[1:-1] * 100)  # as scikit-learn, to the last bit
+    edges = np.percentile(probabilities, _shares_below(probabilities.size) * 100)  # as scikit-learn, to the last bit
     return np.searchsorted(edges, probabilities)
+
+
+def bin_edges(n: int, at: Callable[[int], float]) -> NDArray[np.float64]:
+    """Return the edges of these bins of so many probabilities as NumPy's percentiles are computed, to the last bit.
+
+    Parameters
+    ----------
+    at : gives the probability that stands at a place, from 0 on, where they are in rising order
+    """
+    exact = (n - 1) * (_shares_below(n) * 100 / 100)
+    places = np.floor(exact).astype(np.int64)
+    low, high = (np.array([at(min(place, n - 1)) for place in (places + beyond).tolist()]) for beyond in (0, 1))
+    part = exact - places
+    edges: NDArray[np.float64] = np.where(2 * part < 1, low + (high - low) * part, high - (high - low) * (1 - part))
+    return edges
+
+
+def _shares_below(n: int) -> NDArray[np.float64]:
+    """Return the share of so many records that lies below each edge between two bins."""
+    n_bins = int(np.clip(n // RECORDS_PER_BIN, MIN_BINS, MAX_BINS))
+    return np.linspace(0, 1, n_bins + 1)[1:-1]
 
 
 def weighted_confusion(labels: ArrayLike, called_abnormal: ArrayLike, weights: NDArray[np.float64]) -> NDArray[np.float64]:

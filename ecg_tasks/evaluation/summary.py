@@ -1,12 +1,13 @@
 """Here: every figure of one model on one set of records, with intervals, as one object. Not here: the verdict on it (``gate``)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ecg_tasks.disk_rows import Rows
 from ecg_tasks.errors import NotEnoughDataError, SignalError
 from ecg_tasks.evaluation.intervals import (
     MANY,
@@ -21,7 +22,7 @@ from ecg_tasks.evaluation.intervals import (
     percentile_interval,
     wilson,
 )
-from ecg_tasks.evaluation.many_records import ManyRecords
+from ecg_tasks.evaluation.many_records import ABNORMAL, CALLED, DECIDED, LABELLED, ManyRecords, labelled
 from ecg_tasks.evaluation.metrics import (
     FIGURES,
     MassByScore,
@@ -174,35 +175,21 @@ def evaluate(
     called = probability >= threshold if called is None else called
     firm = ~band.holds(probability) if abstain and firm is None else firm
     decided = np.ones_like(truth) if firm is None else firm
-    columns = (truth, probability, called, decided, patients)
     if truth.size >= MANY:
-        records = ManyRecords(*columns)
-        del columns, probability  # they are in it
-        values, resampled = _resampled_of_many(records, seed=seed, n_resamples=n_resamples)
-    else:
-        values, resampled = _resampled(*columns, seed=seed, n_resamples=n_resamples)
-    measured_on = {
-        "prevalence": np.ones_like(truth),
-        "average_precision": truth,
-        "sensitivity": truth,
-        "specificity": ~truth,
-        "ppv": called,
-        "npv": ~called,
-        "f1": truth | called,
-        "accuracy": np.ones_like(truth),
-        "coverage": np.ones_like(truth),
-        "accuracy_decided": decided,
+        records = Rows(LABELLED)
+        records.append(labelled(probability=probability, patients=patients, is_abnormal=truth, is_called=called, is_decided=decided))
+        del probability, patients  # they are on the disk
+        return _evaluation_of_many(records, threshold=threshold, band=band, split_unit=split_unit, seed=seed, n_resamples=n_resamples)
+    values, resampled = _resampled(truth, probability, called, decided, patients, seed=seed, n_resamples=n_resamples)
+    groups_of_records = {
+        "": np.ones_like(truth),
+        "abnormal": truth,
+        "normal": ~truth,
+        "called": called,
+        "not called": ~called,
+        "abnormal or called": truth | called,
+        "decided": decided,
     }
-    intervals = {}
-    for column, name in enumerate(FIGURES):
-        value = float(values[column])
-        if name == "auroc" and near_the_edge(value):
-            n_abnormal, n_normal = np.unique(patients[truth]).size, np.unique(patients[~truth]).size
-            intervals[name] = newcombe(value, n_abnormal=n_abnormal, n_normal=n_normal)
-        elif name in measured_on and near_the_edge(value):
-            intervals[name] = wilson(value, np.unique(patients[measured_on[name]]).size)
-        else:
-            intervals[name] = percentile_interval(value, resampled[:, column])
     cells = {"true_positives": truth & called, "false_positives": ~truth & called}
     cells |= {"true_negatives": ~truth & ~called, "false_negatives": truth & ~called}
     return Evaluation(
@@ -215,8 +202,86 @@ def evaluate(
         seed=seed,
         n_resamples=n_resamples,
         confusion=Confusion(**{name: int(np.count_nonzero(cell)) for name, cell in cells.items()}),
-        **intervals,
+        **_intervals(values, resampled, lambda name: np.unique(patients[groups_of_records[name]]).size),
     )
+
+
+def evaluate_rows(
+    records: Rows, *, threshold: float, abstain: AbstainBand | None, split_unit: SplitUnit, seed: int, n_resamples: int = N_RESAMPLES
+) -> Evaluation:
+    """Evaluate records that lie on the disk as `many_records.LABELLED`, as `evaluate` does; memory holds a byte or two of each patient."""
+    band = abstain or AbstainBand(lo=threshold, hi=threshold)
+    if len(records) >= MANY:
+        return _evaluation_of_many(records, threshold=threshold, band=band, split_unit=split_unit, seed=seed, n_resamples=n_resamples)
+    rows = records.read()
+    return evaluate(
+        rows["kind"] & ABNORMAL > 0,
+        rows["probability"],
+        rows["patient"],
+        threshold=threshold,
+        called=rows["kind"] & CALLED > 0,
+        firm=rows["kind"] & DECIDED > 0,
+        abstain=band,
+        split_unit=split_unit,
+        seed=seed,
+        n_resamples=n_resamples,
+    )
+
+
+def _evaluation_of_many(
+    records: Rows, *, threshold: float, band: AbstainBand, split_unit: SplitUnit, seed: int, n_resamples: int
+) -> Evaluation:
+    """Return the same of so many records that none of them can be looked at in every resample but in passing."""
+    many = ManyRecords(records)
+    drawn = drawings(many.n_patients, seed=seed, n_resamples=n_resamples)
+    values, resampled = many.figures(np.ones(many.n_patients, np.uint8)), np.stack([many.figures(times) for times in drawn])
+    n_by_kind = dict(enumerate(many.n_records.tolist()))
+    return Evaluation(
+        n_records=len(records),
+        n_patients=many.n_patients,
+        n_abnormal=sum(n for kind, n in n_by_kind.items() if kind & ABNORMAL),
+        split_unit=split_unit,
+        threshold=threshold,
+        abstain=band,
+        seed=seed,
+        n_resamples=n_resamples,
+        confusion=Confusion(
+            true_positives=sum(n for kind, n in n_by_kind.items() if kind & ABNORMAL and kind & CALLED),
+            false_positives=sum(n for kind, n in n_by_kind.items() if not kind & ABNORMAL and kind & CALLED),
+            true_negatives=sum(n for kind, n in n_by_kind.items() if not kind & ABNORMAL and not kind & CALLED),
+            false_negatives=sum(n for kind, n in n_by_kind.items() if kind & ABNORMAL and not kind & CALLED),
+        ),
+        **_intervals(values, resampled, lambda name: many.n_patients_of.get(name, many.n_patients)),
+    )
+
+
+_MEASURED_ON = {
+    "prevalence": "",
+    "average_precision": "abnormal",
+    "sensitivity": "abnormal",
+    "specificity": "normal",
+    "ppv": "called",
+    "npv": "not called",
+    "f1": "abnormal or called",
+    "accuracy": "",
+    "coverage": "",
+    "accuracy_decided": "decided",
+}
+"""The group of records (`many_records.GROUPS`, or all) over whose patients a proportion is counted."""
+
+
+def _intervals(values: NDArray[np.float64], resampled: NDArray[np.float64], n_patients_of: Callable[[str], int]) -> dict[str, Interval]:
+    """Return the figures, shape (13,), with their intervals by resamples, shape (n_resamples, 13), or near 0 and 1 by formula."""
+    intervals = {}
+    for column, name in enumerate(FIGURES):
+        value = float(values[column])
+        if name == "auroc" and near_the_edge(value):
+            intervals[name] = newcombe(value, n_abnormal=n_patients_of("abnormal"), n_normal=n_patients_of("normal"))
+        elif name in _MEASURED_ON and near_the_edge(value):
+            intervals[name] = wilson(value, n_patients_of(_MEASURED_ON[name]))
+        else:
+            intervals[name] = percentile_interval(value, resampled[:, column])
+    return intervals
 
 
 def _resampled(
@@ -250,12 +315,6 @@ def _resampled(
         return np.stack(columns, axis=1)
 
     return figures(np.ones((1, truth.size)))[0], bootstrap(figures, patients, seed=seed, n_resamples=n_resamples)
-
-
-def _resampled_of_many(records: ManyRecords, *, seed: int, n_resamples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the same of so many records that none of them can be looked at in every resample but in passing."""
-    drawn = drawings(records.n_patients, seed=seed, n_resamples=n_resamples)
-    return records.figures(np.ones(records.n_patients, np.uint8)), np.stack([records.figures(times) for times in drawn])
 
 
 def plain_interval(interval: Interval) -> dict[str, Any]:

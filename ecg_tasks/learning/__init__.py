@@ -1,1 +1,1 @@
-"""The only home of Keras and TensorFlow (training) and of LiteRT (serving)."""
+"""Here: training with Keras and TensorFlow, and serving with LiteRT. Not here: the gate (``evaluation``)."""

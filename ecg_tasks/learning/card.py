@@ -26,17 +26,17 @@ INTENDED_USE = (
 NAMES_NO_DISEASE = "It knows two classes, normal and abnormal, as its sources label them; it names no disease."
 NAMES_CLASSES = (
     "Beside normal and abnormal it reports classes that its sources name. A class is a group of findings in a recording, not a diagnosis"
-    " of a person, and its code is as near as the terminology comes."
+    " of a person. Its code is the nearest one in the terminology."
 )
 LIMITS = (
-    "Its figures hold for recordings like those it was tested on: device, population, prevalence and lead placement all move them.",
-    "The test patients come from the same collections as the training patients: other hospitals have not been tried.",
-    "A recording of poor quality gives no decision, and one inside the abstain band is left to a person.",
-    "Weights, figures and decisions say nothing about records of patients that were used for training.",
+    "Its figures hold for recordings like those it was tested on: device, population, prevalence and lead placement all change them.",
+    "The test patients come from the same collections as the training patients: it was not tested on other hospitals.",
+    "A recording of poor quality gets no decision. One inside the abstain band is *uncertain*: a person must decide.",
+    "Its decisions on patients that it was trained on do not show how good it is.",
 )
 LIMITS_OF_ADDED = (
     LIMITS[0],
-    "How it was trained is its author's word. Where it has seen patients that it was tested on here, its figures are too good.",
+    "Only its author knows how it was trained. If it has seen patients that it was tested on here, its figures are too good.",
     *LIMITS[2:3],
 )
 SYNTHETIC_NOTICE = "**Trained on synthetic recordings made by a program. Its figures say nothing about people.**"
@@ -111,9 +111,9 @@ def _head(spec: Plain, metrics: Plain) -> Iterator[str]:
         return
     if ages := metrics["ages"]:
         yield (
-            f"Its {ages['n_patients']:,} training patients of known age were {number(ages['low'])} to {number(ages['high'])} years old, but"
-            f" for fewer than {MIN_BEYOND} on either side. Younger and older people, such as children where it was not shown any, are"
-            " outside its use: their records carry the flag *age outside*."
+            f"Its {ages['n_patients']:,} training patients of known age were {number(ages['low'])} to {number(ages['high'])} years old;"
+            f" fewer than {MIN_BEYOND} were younger, and fewer than {MIN_BEYOND} older. It is not meant for younger or older people: their"
+            " records have the flag *age outside*."
         )
     else:
         yield "The ages of its training patients are not known, so it is not known for which ages it may be used."
@@ -124,10 +124,10 @@ def _added(spec: Plain) -> Iterator[str]:
     if not (added := spec.get("added")):
         return
     stated = added["description"]
-    yield from ("## Whose it is", "")
+    yield from ("## Where it comes from", "")
     yield (
-        "**Somebody else trained this network: nothing here did.** What stands in this section is stated by who added it. Calibration,"
-        " threshold, band and every figure on this card were made here, as for networks of our own."
+        "**Somebody else trained this network.** The person who added it stated what this section says. Calibration, threshold, band"
+        " and every figure on this card were made here, as for networks that were trained here."
     )
     yield ""
     read, said = stated["input"], stated["output"]
@@ -139,7 +139,7 @@ def _added(spec: Plain) -> Iterator[str]:
         yield f"- Learnt from: {learnt_from}. If test patients of this bucket are among them, its figures are too good."
     else:
         yield "- **What it learnt from is not stated: it may have seen the patients that it was tested on here.**"
-    yield f"- Given as: {added['given_as']}, SHA-256 `{added['sha256']}`; served as `{added['file']}`"
+    yield f"- Added as: {added['given_as']}, SHA-256 `{added['sha256']}`; served as `{added['file']}`"
     if read["fs"]:
         leads = ", ".join(read["leads"]) or "the twelve standard leads"
         yield f"- Reads: samples of {leads} at {number(read['fs'])} Hz, in {read['unit']} times {number(read['scale'])}"
@@ -155,19 +155,19 @@ def _decision(spec: Plain, metrics: Plain) -> Iterator[str]:
     height, width, channels = spec["image_shape"]
     lo, hi = spec["abstain"]
     yield from ("## What it is, and how it decides", "")
-    yield f"- Network `{spec['network']}`, {spec['n_weights']:,} weights, reading pictures of {height} × {width} × {channels}."
-    yield f"- Pictures made by recipe `{spec['recipe']}@{spec['recipe_digest']}`; it reads no others."
+    yield f"- Network `{spec['network']}`, {spec['n_weights']:,} weights. It reads pictures of {height} × {width} × {channels}."
+    yield f"- The pictures are made by the recipe `{spec['recipe']}@{spec['recipe_digest']}`; it reads no others."
     yield (
         f"- A window's score is P({spec['class_order'][1]}). A record's probability is the sigmoid of the mean log-odds of its windows"
         f" with a quality of at least {number(spec['min_quality'])}, divided by the temperature {number(spec['temperature'])}"
-        f" and raised by the bias {number(spec.get('bias', 0.0))}."
+        f" plus the bias {number(spec.get('bias', 0.0))}."
     )
-    yield f"- Decision: uncertain from {number(lo)} to {number(hi)}; else abnormal from {number(spec['threshold'])} on, normal below."
+    yield f"- Decision: uncertain from {number(lo)} to {number(hi)}; otherwise abnormal from {number(spec['threshold'])} on, normal below."
     if asked := metrics.get("calibration"):
         yield (
-            f"- The threshold was chosen to catch {share(asked['sensitivity_asked'])} of the abnormal calibration records, the band so that"
-            f" {share(asked['accuracy_asked'])} of what is decided there is right, or as near to it as deciding on at least"
-            f" {share(asked['coverage_asked'])} of them allows."
+            f"- The threshold was chosen to find {share(asked['sensitivity_asked'])} of the abnormal calibration records. The band was"
+            f" chosen so that {share(asked['accuracy_asked'])} of the decisions on calibration records are right, or as near to that as"
+            f" possible while at least {share(asked['coverage_asked'])} of them are decided."
         )
     yield ""
 
@@ -189,26 +189,26 @@ def _data(spec: Plain, metrics: Plain, splits: Mapping[str, str]) -> Iterator[st
         yield from table(("split", "records"), [(str(split), str(n)) for split, n in sorted(Counter(map(str, splits.values())).items())])
     if unit := metrics.get("test", {}).get("split_unit"):
         sentence = (
-            f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket the split (60 % train,"
-            " 10 % validation, 15 % calibration, 15 % test), for ever and on every installation. Where a collection gives folds, those from"
-            " 1 to 8 are never tested on, and later ones only tested on."
+            f"Split by {unit}: the digest of a {unit}'s id gives one of 10,000 buckets, and the bucket gives the split"
+            " (60 % train, 10 % validation, 15 % calibration, 15 % test), for ever and on every installation. If a collection has folds,"
+            " folds 1 to 8 are never used for tests, and later folds only for tests."
         )
         if unit == "record":
             sentence += " **No patient is known here: records of one person may be in two splits, which makes every figure look too good.**"
         else:
             sentence += " No patient is in two splits. Training fails if one is, or if two splits hold nearly the same recording."
         yield from (sentence, "")
-    fitted = "fix temperature, threshold and abstain band; test patients are used once."
+    fitted = "set the temperature, the threshold and the abstain band; test patients are used once."
     if spec.get("added"):
         yield (
-            f"The weights come from elsewhere. Calibration patients {fitted} `training_records.csv` lists the records of both,"
-            " `training_patients.csv` those of the first, by a digest; those of the other splits were used for the simpler methods alone."
+            f"The weights come from elsewhere. Calibration patients {fitted} `training_records.csv` lists the records of both, and"
+            " `training_patients.csv` the calibration patients, by a digest. The other splits were used only for the simpler methods."
         )
     else:
         yield (
-            f"Training and validation patients fit the weights and stop the training; calibration patients {fitted}"
-            " Every record with its split is listed in `training_records.csv`,"
-            " and every patient but those of the test, by a digest, in `training_patients.csv`."
+            f"On training and validation patients the weights are fitted and the training is stopped; calibration patients {fitted}"
+            " `training_records.csv` lists every record with its split. `training_patients.csv` lists every patient except those of the"
+            " test, by a digest."
         )
     yield ""
 
@@ -236,11 +236,11 @@ def _figures(metrics: Plain) -> Iterator[str]:
         yield from table(("figure", "value", "95 % interval", "interval by"), rows)
     if "n_resamples" in test:
         yield (
-            f"Intervals: {test['n_resamples']:,} bootstrap resamples over patients (seed {test['seed']}), a patient's records drawn"
-            f" together; within {NEAR_THE_EDGE} of 0 or 1 Wilson's formula, for the AUROC Newcombe's, counted over patients."
-            " Chance level of the AUPRC is the prevalence. ECE: bins of equal mass, one for every"
+            f"Intervals: {test['n_resamples']:,} bootstrap resamples of patients (seed {test['seed']}); all records of a patient"
+            f" are drawn together. Within {NEAR_THE_EDGE} of 0 or 1 the interval is by Wilson's formula, for the AUROC by Newcombe's, with"
+            " patients counted. An AUPRC by chance equals the prevalence. ECE: bins of equal mass, one for every"
             f" {RECORDS_PER_BIN} records, {MIN_BINS} to {MAX_BINS} of them."
-            " Sensitivity to accuracy decide every record by the threshold alone, without abstaining."
+            " For the figures from sensitivity to accuracy, only the threshold decides, without the abstain band."
         )
         yield ""
         for name, title in PICTURES:
@@ -283,9 +283,9 @@ def _prevalence(metrics: Plain) -> Iterator[str]:
     head = ("prevalence", "share called abnormal", FIGURE_TITLES["ppv"].lower(), FIGURE_TITLES["npv"].lower())
     yield from table(head, rows)
     yield (
-        "By the threshold alone, if sensitivity and specificity are those above. Where fewer are abnormal, they are often less ill too,"
-        " and the sensitivity is lower than it was here. P(abnormal) was calibrated at the prevalence of the calibration patients, and"
-        " says too much where it is lower."
+        "Here only the threshold decides, with the sensitivity and specificity above. Where abnormal recordings are rarer, their findings"
+        " are often milder too, and the sensitivity is lower than here. P(abnormal) was calibrated at the prevalence of the calibration"
+        " patients: it is too high where the prevalence is lower."
     )
     yield ""
 
@@ -368,8 +368,8 @@ def _sites(spec: Plain, metrics: Plain) -> Iterator[str]:
     yield from table(head, rows)
     yield (
         f"A site has a calibration, a threshold and a band of its own if {MIN_PATIENTS_OF_A_SITE} calibration patients come from it, and"
-        f" {MIN_OF_A_CLASS_AT_A_SITE} of either class: with fewer, its own would often be farther from the truth than that of all. Each is"
-        " fitted as for all records, beginning with the calibration of all. All other figures of this card are by the rule of all."
+        f" {MIN_OF_A_CLASS_AT_A_SITE} of either class: with fewer, its own would often be worse than the common one. Each is"
+        " fitted like the common one, and starts from it. All other figures of this card are by the common rule."
         + ("" if "leave_one_site_out" in metrics else " What a version does at a site that it was not trained on was not measured.")
     )
     yield ""
@@ -387,7 +387,7 @@ def _sites(spec: Plain, metrics: Plain) -> Iterator[str]:
 def _unseen_sites(spec: Plain, metrics: Plain) -> Iterator[str]:
     if (found := metrics.get("leave_one_site_out")) is None:
         return
-    yield from ("## At a site that it has not learnt from", "")
+    yield from ("## At a site that it was not trained on", "")
     if measured := found["sites"]:
         rows = []
         for site, one in measured.items():
@@ -409,14 +409,14 @@ def _unseen_sites(spec: Plain, metrics: Plain) -> Iterator[str]:
         yield (
             f"{which} was trained once more without the patients of each site, with the same parameters, seed and first weights, and"
             " both were tested on the test patients of the site; the difference is a paired bootstrap over them. Without a site there are"
-            " fewer patients to learn from, too: the difference is of both. Such a network serves nowhere, and another seed gives another"
+            " also fewer patients to train on, which is a part of the difference. Such a network never serves. Another seed gives another"
             " difference."
         )
         if unknown := found["n_site_unknown"]:
-            yield f"Of {unknown:,} records that were learnt from the site is not known: some may come from the site that was left out."
+            yield f"The site of {unknown:,} training records is not known: some may come from the site that was left out."
         yield ""
     else:
-        yield from ("It was asked for, and could be measured at no site.", "")
+        yield from ("This was asked for, but could not be measured at any site.", "")
     yield from (f"- {site}: not measured, {why}." for site, why in found["not_measured"].items())
     if found["not_measured"]:
         yield ""
@@ -432,7 +432,7 @@ def _baselines(metrics: Plain) -> Iterator[str]:
     yield from table(("method", "AUROC", "AUPRC", "Brier score", "AUROC of the model less this"), rows)
     yield (
         "Logistic regressions, fitted on the training split only. The last column is a paired bootstrap over patients. Neither they nor the"
-        " model use the age: in collections whose healthy people are younger, it alone predicts much."
+        " model use the age: in collections in which healthy people are younger, the age alone predicts much."
     )
     yield ""
     for name, model in metrics.get("baseline_models", {}).items():
@@ -454,7 +454,7 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
     yield from table(("group", "records", "patients", "abnormal", "AUROC", "sensitivity", "specificity"), rows)
     yield (
         f"Figures of a group with fewer than {MIN_PATIENTS} patients, or fewer than {MIN_PATIENTS_PER_CLASS} of either class, are not"
-        " shown. Overlapping intervals of small groups show no difference, and do not show that there is none."
+        " shown. Intervals of small groups that overlap do not show a difference, and do not show that there is none."
     )
     yield ""
     whole = {name: Interval.from_dict(value) for name, value in metrics.get("test", {}).items() if is_figure(value)}
@@ -468,8 +468,8 @@ def _subgroups(metrics: Plain) -> Iterator[str]:
     ]
     yield from table(("group", "figure", "there", "of all", ""), rows)
     yield (
-        "Groups with a lower AUROC or sensitivity than all test records, the largest difference first. It is clear where the whole interval"
-        " of the group lies below the figure of all; of groups without any difference one in forty is so by chance."
+        "Groups with a lower AUROC or sensitivity than all test records, the largest difference first. *clear*: the whole interval of the"
+        " group is below the figure of all; of groups without any difference, one in forty is so by chance."
     )
     yield ""
 

@@ -104,7 +104,7 @@ def _packing(path: Path) -> Packing | None:
 def _open(path: Path, name: str) -> Opened:
     packing = _packing(path)
     if packing is None:
-        raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path.name} is no ZIP, tar or tar.gz archive")
+        raise BadInputError(Reason.UNKNOWN_FORMAT, f"{path.name} is not a ZIP, tar or tar.gz archive")
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return open_archive(_OnDisk(path), packing, name=name, etag="", modified=modified, settings=ArchiveBounds.of(Settings))
 

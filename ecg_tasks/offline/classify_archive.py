@@ -89,5 +89,5 @@ def plot(path: Path, *, recipe: str | None = None, out: Path, models: Path = SHI
     readings = read_archive(path) if is_archive(path) else iter([read_path(path)])
     first = next((record for reading in readings for record in reading.records), None)
     if first is None:
-        raise BadInputError(Reason.INCOMPLETE, f"{path.name} holds no recording that can be read")
+        raise BadInputError(Reason.INCOMPLETE, f"{path.name} has no recording that can be read")
     return classify_file.plot(first, recipe=recipe, out=out, models=models)

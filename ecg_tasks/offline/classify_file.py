@@ -301,7 +301,7 @@ def _with_header(path: Path) -> Path:
     if header is None and readers.reader_of(path.name, _head(path)) is not None:  # an array of its own
         return path
     if header is None:
-        raise BadInputError(Reason.INCOMPLETE, f"{path.name} is read through its header {wanted}, which is not beside it")
+        raise BadInputError(Reason.INCOMPLETE, f"{path.name} needs its header {wanted}, which is not in the same folder")
     return path.parent / header
 
 
@@ -325,6 +325,6 @@ def _pixels(png: bytes, name: str) -> NDArray[np.uint8]:
 
     found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None:
-        raise BadInputError(Reason.UNREADABLE, f"{name} is no picture that OpenCV can read")
+        raise BadInputError(Reason.UNREADABLE, f"{name} is not a picture that OpenCV can read")
     colour = found.ndim == 3 and found.shape[2] >= 3  # noqa: PLR2004  # blue, green, red
     return np.asarray(found[:, :, 2::-1] if colour else found, dtype=np.uint8)

@@ -86,7 +86,7 @@ def open_folder(folder: Path) -> LabelledFolder:
     if layout is None:
         known = ", ".join(collection.title for collection in COLLECTIONS)
         raise BadInputError(
-            Reason.UNKNOWN_FORMAT, f"{folder} is laid out as none of {known}; it has neither heartbeat CSVs, nor {LABEL_TABLE}"
+            Reason.UNKNOWN_FORMAT, f"{folder} has the layout of none of these: {known}; and it has neither heartbeat CSVs nor {LABEL_TABLE}"
         )
     return LAYOUTS[layout](folder)
 

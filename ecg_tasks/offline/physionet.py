@@ -175,9 +175,9 @@ class _Fetcher:
             if why is None:
                 part.unlink()
                 n_wrong += not begun
-                why = "its bytes are not those of the list of sums"
+                why = "its bytes do not match the list of checksums"
             if n_wrong > 1:
-                message = f"{self._base}{file.path} does not have the SHA-256 of {SUMS}, twice; nothing of it is kept"
+                message = f"{self._base}{file.path} was fetched twice, and did not match its SHA-256 in {SUMS}; it was not kept"
                 raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
             if self.stop.wait(wait):
                 return False
@@ -249,7 +249,7 @@ def _target(folder: Path, path: str) -> Path:
     """Return where a file goes, which must be in the folder."""
     parts = path.split("/")
     if any(part in {"", ".", ".."} for part in parts) or "\\" in path or not path.isprintable():
-        raise BadInputError(Reason.UNSAFE_PATH, f"the list of sums names {path[:200]!r}, which is no plain relative path")
+        raise BadInputError(Reason.UNSAFE_PATH, f"the list of checksums names {path[:200]!r}, which is not a plain relative path")
     return folder.joinpath(*parts)
 
 

@@ -63,7 +63,7 @@ def find_models(folder: Path, *, recipes: Sequence[str], wanted: str | None = No
     version = next((path for path in places if path == Path(wanted) or path.name == wanted), None)
     if version is None:
         there = ", ".join(f"{path.parent.name} {path.name}" for path in places) or "none"
-        raise ConfigurationError(f"there is no model {wanted!r} in {folder}, and it is no folder of one; there are: {there}")
+        raise ConfigurationError(f"there is no model {wanted!r} in {folder}, and it is not the folder of one; there are: {there}")
     model = ShippedModel(files=registry.read_folder(version))
     if model.spec.recipe not in recipes and len(recipes) == 1:
         raise ConfigurationError(f"the model {wanted} is of the recipe {model.spec.recipe}, not {recipes[0]}")

@@ -29,9 +29,9 @@ from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import AskedDrop, Found
-from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, MESSAGE, READY, SECCOMP
-from ecg_tasks.parsing.serving import OUT_OF_MEMORY
-from ecg_tasks.readers.file_names import recording_name
+from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, LACKS, MESSAGE, READY, SECCOMP
+from ecg_tasks.parsing.serving import ALL, BESIDE, OUT_OF_MEMORY
+from ecg_tasks.readers.file_names import is_header, recording_name
 from ecg_tasks.sandbox import Walls
 
 ADDRESS = "ECG_PARSERS"
@@ -48,6 +48,8 @@ START_S = 120
 EVERYTHING_AT_ONCE = False
 """Whether readers that a task starts for itself import all libraries before the first file, as those of the executor do."""
 
+_ORDINARY = ".ordinary"
+"""Behind the address of readers, that of those beside them which have few libraries, and are forked in a quarter of the time."""
 _WALL_PER_CPU = 5
 _TRIES = 2
 _ROOT = Path(__file__).parents[2]
@@ -68,7 +70,8 @@ class Parser:
         self._required = required
         self._task: socket.socket | None = None
         self._files: tuple[int, ...] = ()
-        self._pid = self._n_before = 0
+        self._pid = self._parent = self._n_before = 0
+        self._is_ordinary = self._lacked = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -116,7 +119,7 @@ class Parser:
 
     def _read(self, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
         """Ask once; what the process may take is what the smallest of the drops may, so that no drop may more in company than by itself."""
-        task = self.start()
+        task = self.start(ordinary=all(is_header(one.name) for one in asked))
         name, n_bytes = asked[0].name, min(sum(map(len, one.contents.values())) for one in asked)
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
         cpu_s = CPU_S + round(CPU_S_PER_MB * n_bytes / 1e6)
@@ -140,34 +143,48 @@ class Parser:
                     if os.fstat(file).st_size > _MOST_KEPT:
                         os.ftruncate(file, 0)
         self._end()
-        given_up = "so it was given up; split it, or export it again"
+        if kind == LACKS and self._is_ordinary:
+            self._lacked = True
+            return self._read(asked)
+        given_up = "so it was stopped. Split the file, or export it again"
         if not late and kind != ENDED:
             raise _unanswered(name) if kind else _GoneError
         code = n_found
         if late or code == -signal.SIGXCPU:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took more than {cpu_s} s, {given_up}")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes:,} bytes took more than {cpu_s} s, {given_up}")
         if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
-            most = f"more memory than there is, or than {memory // 10**6} MB"
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes} bytes took {most}, {given_up}")
-        raise BadInputError(Reason.UNREADABLE, f"{name}: reading it ended the process that did ({code}); export it again")
+            most = f"more than {memory // 10**6:,} MB of memory, or more than there is"
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes:,} bytes took {most}, {given_up}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the process that read it crashed ({code}); export it again")
 
-    def start(self) -> socket.socket:
-        """Have the process that reads, and its walls, as the first file does; returns the way to it."""
-        self._task = self._task or self._started()
+    def start(self, *, ordinary: bool = False) -> socket.socket:
+        """Have the process that reads, and its walls, as the first file does; returns the way to it.
+
+        Parameters
+        ----------
+        ordinary : whether one does that has few libraries; it is left for another one when a file needs more
+        """
+        ordinary = ordinary and not self._lacked
+        if self._task is not None and self._is_ordinary and not ordinary:
+            self._end()
+        if self._task is None:
+            self._task = self._started(ordinary=ordinary)
         return self._task
 
     def pids(self) -> list[int]:
-        """Return the processes that read for this task and are started by its own process: their parent, and the one that reads."""
-        return [process.pid for _, process in _OWN.values()] + ([self._pid] if self._task else [])
+        """Return the parent of the process that reads for this task, and that process; none before it is started."""
+        return [self._parent, self._pid] if self._task else []
 
-    def _started(self) -> socket.socket:
-        task = _connected()
+    def _started(self, *, ordinary: bool) -> socket.socket:
+        task, self._is_ordinary = _connected(ordinary=ordinary)
         # Its parent may have died after it was asked: then nobody takes what waits at the socket, and nothing says so.
         kind, self._pid, stands = self._next(task) if _has_come(task, START_S) else (b"", 0, 0)
         if kind != READY:
             task.close()
+            if self._is_ordinary:
+                return self._started(ordinary=False)
             raise RuntimeError("the process that reads files did not start")  # tried again with the task
-        self._n_before = _private_bytes(self._pid)
+        self._parent, self._n_before = _parent_and_memory(self._pid)
         try:
             _tell(Walls(landlock=stands % SECCOMP, seccomp=stands >= SECCOMP), required=self._required)
         except ConfigurationError:
@@ -229,7 +246,7 @@ class _GoneError(Exception):
 
 
 def _unanswered(name: str) -> BadInputError:
-    return BadInputError(Reason.UNREADABLE, f"{name}: the process that read it did not answer as it should; export it again")
+    return BadInputError(Reason.UNREADABLE, f"{name}: the process that read it gave a wrong answer; export it again")
 
 
 def _has_come(task: socket.socket, seconds: float) -> bool:
@@ -239,13 +256,14 @@ def _has_come(task: socket.socket, seconds: float) -> bool:
     return bool(waiting.poll(1000 * seconds))
 
 
-def _private_bytes(pid: int) -> int:
-    """Return how much memory of its own a process has, as ``RLIMIT_DATA`` counts it; 0 where the system does not say so."""
+def _parent_and_memory(pid: int) -> tuple[int, int]:
+    """Return a process's parent, and how much memory of its own it has (as ``RLIMIT_DATA`` counts it); 0 where the system says neither."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:")), 0)
+        return 0, 0
+    told = {name: words.split() for name, _, words in (line.partition(":") for line in lines)}
+    return int(told["PPid"][0]), int(told["VmData"][0]) * 1024 if "VmData" in told else 0
 
 
 @cache
@@ -254,7 +272,7 @@ def _tell(walls: Walls, *, required: bool) -> None:
     if not walls.missing:
         return
     if required:
-        raise ConfigurationError(f"ECG_SANDBOX is required, and this kernel has no {walls.missing}: nothing is read here")
+        raise ConfigurationError(f"ECG_SANDBOX is required, but this kernel has no {walls.missing}, so nothing is read here")
     log.warning("this kernel has no %s: files are read in a process of their own, without secrets, but with fewer walls", walls.missing)
 
 
@@ -267,8 +285,13 @@ def listen() -> socket.socket:
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)
+    return _listening_at(Path(folder) / "socket")
+
+
+def _listening_at(address: Path) -> socket.socket:
+    address.unlink(missing_ok=True)  # of readers that have died
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(Path(folder) / "socket"))
+    listener.bind(str(address))
     listener.listen(128)
     return listener
 
@@ -283,13 +306,19 @@ def start_serving(listener: socket.socket, *, everything: bool) -> "subprocess.P
 
     Parameters
     ----------
-    everything : whether it imports all libraries of all readers before it forks, which takes some seconds once and none later
+    everything : whether it imports all libraries of all readers before it forks, which takes some seconds once and none later; then
+        there is one beside it that imports none
     """
-    command = [sys.executable, "-P", "-m", "ecg_tasks.parsing.serving", str(listener.fileno()), str(os.getpid()), *["all"] * everything]
-    environment = sandbox.bare_environment() | {"PYTHONPATH": str(_ROOT)}
-    return subprocess.Popen(  # noqa: S603 - our own module
-        command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL, cwd="/"
-    )
+    command = [sys.executable, "-P", "-m", "ecg_tasks.parsing.serving", str(listener.fileno()), str(os.getpid())]
+    # Arrow's other allocator takes a gigabyte of addresses at its first use, which counts as memory of the file that is read then
+    environment = sandbox.bare_environment() | {"PYTHONPATH": str(_ROOT), "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    with contextlib.ExitStack() as handed_over:
+        files = [listener.fileno()]
+        if everything:
+            beside = handed_over.enter_context(_listening_at(Path(address_of(listener) + _ORDINARY)))
+            files.append(beside.fileno())
+            command += [ALL, f"{BESIDE}{beside.fileno()}"]
+        return subprocess.Popen(command, env=environment, pass_fds=files, stdin=subprocess.DEVNULL, cwd="/")  # noqa: S603 - our own module
 
 
 def prepare() -> None:
@@ -298,24 +327,27 @@ def prepare() -> None:
         _own(os.getpid())
 
 
-def _connected() -> socket.socket:
-    """Come to the executor's readers, or to this process's own where there are none."""
+def _connected(*, ordinary: bool) -> tuple[socket.socket, bool]:
+    """Come to the executor's readers, or to this process's own where there are none; returns whether it is to those with few libraries."""
     address = os.environ.get(ADDRESS, "")
     if address:
         with contextlib.suppress(OSError):
-            return _connect(address)
+            return _connect(address, ordinary=ordinary)
         log.warning("nobody reads files at the address of %s; this task starts its own", ADDRESS)
-    return _connect(_own(os.getpid()))
+    return _connect(_own(os.getpid()), ordinary=ordinary)
 
 
-def _connect(address: str) -> socket.socket:
+def _connect(address: str, *, ordinary: bool) -> tuple[socket.socket, bool]:
+    if ordinary:
+        with contextlib.suppress(OSError):  # there are none
+            return _connect(address + _ORDINARY, ordinary=False)[0], True
     task = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         task.connect(address)
     except OSError:
         task.close()
         raise
-    return task
+    return task, False
 
 
 _OWN: dict[int, tuple[socket.socket, "subprocess.Popen[bytes]"]] = {}

@@ -25,10 +25,10 @@ from ecg_tasks.signals.record import Record, Unit
 
 MESSAGE = struct.Struct("<cqq")
 """A letter and two numbers."""
-READY, FILES, ASK, FOUND, ENDED = b"r", b"s", b"a", b"f", b"e"
+READY, FILES, ASK, FOUND, LACKS, ENDED = b"r", b"s", b"a", b"f", b"l", b"e"
 """The process stands behind its walls: its id, and which walls (Landlock's version, and 256 for seccomp). The task hands over the shared
 files. It asks: bytes of the files to be read, and of the questions after them. It is answered: bytes of samples and copies, and of the
-answers after them. The process has ended: how.
+answers after them; or that the process lacks a library that one of the files needs. The process has ended: how.
 """
 SECCOMP = 256
 AS_GIVEN = -1

@@ -4,11 +4,15 @@ One process waits at a socket that it was started with. It was started with hard
 task that comes, which takes milliseconds. The fork puts up its walls, then reads what the task hands over, some drops at a time. Its parent
 ends it when the task has gone, and tells the task how it ended when it ends first, also where the parent began anew in between: it hands
 over to itself what it knows of them. When whoever started them has gone, all of them end.
+
+What a fork costs is what there is in memory, most of all pandas and SciPy. So a process that imports all libraries first forks one that has
+none of them, which waits at a socket of its own: for ordinary recordings, which need NumPy alone.
 """
 
 import contextlib
 import gc
 import importlib
+import importlib.abc
 import logging
 import os
 import resource
@@ -27,13 +31,15 @@ from ecg_tasks.errors import BadInputError
 from ecg_tasks.memory import keep_freed
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import read_here
-from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, MESSAGE, READY, SECCOMP
+from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, LACKS, MESSAGE, READY, SECCOMP
 from ecg_tasks.sandbox import seccomp
 
-LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile", "wfdb")
+LIBRARIES = ("defusedxml.ElementTree", "edfio", "h5py", "pandas", "pyarrow.parquet", "scipy.io", "scipy.signal", "soundfile")
 """Those that readers import when a file needs them. Who waits for more than one task imports them before the first; they bear a fork."""
 _MADE_UP = {"a.hea": b"a 1 500 5000\na.dat 16 1000/mV 16 0 0 0 0 II\n", "a.dat": bytes(range(250)) * 40}
 """A recording that is read before the first fork: what is made at a first use is there for all then."""
+ALL, ORDINARY, BESIDE = "all", "ordinary", "beside="
+"""Arguments: this process imports all libraries; it has none, and says so where one is needed; the socket of one of that kind beside it."""
 OUT_OF_MEMORY = 3
 """How a process ends that has no memory left."""
 _BETWEEN_LOOKS_MS = 500
@@ -85,6 +91,7 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
         waiting.register(file, _GONE & ~select.POLLHUP)
     wake.send(b"\0")  # one may have ended before this program could hear of it
     modules = _modules()
+    plan = sandbox.prepare(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
     gc.freeze()  # a child that collects would copy all that it finds
     while os.getppid() == parent:
         for file, event in waiting.poll(_BETWEEN_LOOKS_MS):
@@ -96,7 +103,7 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
                     _begin_anew(listener, children.values())
                 if (task := _next(listener)) is not None:
                     others = [listener, woken, wake, *(one.task for one in children.values())]
-                    children[task.fileno()] = _Child(_fork(task, others), task)
+                    children[task.fileno()] = _Child(_fork(task, others, plan), task)
                     waiting.register(task, _GONE & ~select.POLLHUP)
             elif event and file in children:
                 os.kill(children[file].pid, signal.SIGKILL)  # it is not waited for yet, so the number is still its own
@@ -114,7 +121,14 @@ def _let_go(children: dict[int, _Child], waiting: "select.poll") -> None:
 def _modules() -> dict[str, int]:
     """Return when each of our modules that is imported was changed: tasks find them as they are on the disk, and so does this process."""
     paths = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "ecg_tasks" and module.__file__]
-    return {path: os.stat(path).st_mtime_ns for path in paths if os.path.exists(path)}  # noqa: PTH110, PTH116 - a hundred, for each task
+    return {path: changed for path in paths if (changed := _changed(path)) is not None}
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116 - a hundred, for each task
+    except FileNotFoundError:
+        return None
 
 
 def _begin_anew(listener: socket.socket, children: Collection[_Child]) -> NoReturn:
@@ -149,7 +163,7 @@ def _has_ended(child: _Child) -> bool:
     return bool(ended)
 
 
-def _fork(task: socket.socket, others: Sequence[socket.socket]) -> int:
+def _fork(task: socket.socket, others: Sequence[socket.socket], plan: sandbox.Plan) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -159,13 +173,13 @@ def _fork(task: socket.socket, others: Sequence[socket.socket]) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for one in others:
             one.close()
-        _read_what_comes(task)
+        _read_what_comes(task, plan)
     except BaseException:  # noqa: BLE001 - it must not go on as its parent
         os._exit(1)
     os._exit(0)
 
 
-def _read_what_comes(task: socket.socket) -> None:
+def _read_what_comes(task: socket.socket, plan: sandbox.Plan) -> None:
     """Put up the walls, then read drop after drop until the task has gone."""
     with contextlib.suppress(OSError):  # where memory runs out, this process goes and not the task
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -176,14 +190,18 @@ def _read_what_comes(task: socket.socket) -> None:
     os.close(nowhere)
     logged = _Logged()
     logging.basicConfig(handlers=[logged], level=logging.WARNING, force=True)
-    walls = sandbox.enter(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
+    walls = sandbox.enter(plan)
     task.sendall(MESSAGE.pack(READY, os.getpid(), walls.landlock + SECCOMP * walls.seccomp))
     message, files, *_ = socket.recv_fds(task, MESSAGE.size, 2)
     while len(files) == 2 and len(message := task.recv(MESSAGE.size)) == MESSAGE.size:  # noqa: PLR2004 - what is read, and what is found
         kind, n_data, n_question = MESSAGE.unpack(message)
         if kind != ASK:
             return
-        task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
+        try:
+            task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
+        except _LackError:
+            task.sendall(MESSAGE.pack(LACKS, 0, 0))
+            return
 
 
 def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
@@ -212,6 +230,21 @@ def _give_up() -> NoReturn:
     os._exit(OUT_OF_MEMORY)
 
 
+class _LackError(BaseException):
+    """A library is needed that this process shall not import: no reader may take it for a fault of its own."""
+
+
+class _Lacking(importlib.abc.MetaPathFinder):
+    """Stands before all that finds modules, and lets no library be imported for each task anew that another process has already."""
+
+    _names = frozenset(library.partition(".")[0] for library in LIBRARIES)
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - as it is asked
+        """Find nothing; raises `_LackError` for a library."""
+        if fullname.partition(".")[0] in self._names:
+            raise _LackError(fullname)
+
+
 class _Logged(logging.Handler):
     """Keeps what readers log, for the task to log."""
 
@@ -233,16 +266,34 @@ class _Logged(logging.Handler):
 def main() -> None:
     """Serve at a socket that was inherited.
 
-    The arguments are its number, the parent's id, ``all`` to import everything before, and the children of the program before.
+    The arguments are its number, the parent's id, of `ALL`, `ORDINARY` and `BESIDE` what is wanted, and the children of the program before.
     """
+    beside = next((one for one in sys.argv if one.startswith(BESIDE)), None)
+    if beside is not None:
+        sys.argv.remove(beside)  # who begins anew has one already
+        _fork_ordinary(int(beside.removeprefix(BESIDE)))
     file, parent, *more = sys.argv[1:]
     keep_freed()
-    if "all" in more:
+    if ALL in more:
         for library in LIBRARIES:
             importlib.import_module(library)
+    if ALL in more or ORDINARY in more:
         with contextlib.suppress(BadInputError):
             read_here("a/a.hea", _MADE_UP, called={name: name for name in _MADE_UP})
+    if ORDINARY in more:
+        sys.meta_path.insert(0, _Lacking())
     serve(socket.socket(fileno=int(file)), parent=int(parent), before=[_Child.known_by(one) for one in more if _AND in one])
+
+
+def _fork_ordinary(file: int) -> None:
+    """Leave the socket to a fork, which goes on with arguments of its own, and ends with this process."""
+    parent, own_file = os.getpid(), int(sys.argv[1])
+    if os.fork():
+        os.close(file)
+        return
+    sandbox.end_with_parent()
+    os.close(own_file)
+    sys.argv[1:] = [str(file), str(parent), ORDINARY]
 
 
 if __name__ == "__main__":

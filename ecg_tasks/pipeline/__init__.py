@@ -1,4 +1,4 @@
-"""Here: what the DAGs do: one module a DAG under the DAG's own name, one function a task; what they share lies in the folders beside them.
+"""Here: what the DAGs do: a module for each DAG, under its name, with a function for each task; the folders have what DAGs share.
 
-Not here: when they run (``dags/``), what pages and the command line read of it (``queries``), or what lies in the bucket (``archive``).
+Not here: when they run (``dags/``), what pages and the command line read (``queries``), or how the bucket is read (``archive``).
 """

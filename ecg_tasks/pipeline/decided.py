@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ecg_tasks.archive import forgotten, keys, registry, tables
 from ecg_tasks.archive.cache import keep
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.parallel import bounded_parallel_map
 from ecg_tasks.archive.predictions import VersionPredictions, join
 from ecg_tasks.errors import MissingObjectError
 from ecg_tasks.learning.version import SPEC, ModelSpec
@@ -148,11 +149,12 @@ def _listed(store: ObjectStore, recipe: str, version: str) -> list[str]:
 def _parts(store: ObjectStore, recipe: str, version: str, *, whole: bool, new: list[str]) -> Iterator[tables.Columns]:
     """Yield the copies if ``whole``, then what the version said of the shards in no copy, whose predictions are added to ``new``."""
     covered: set[str] = set()
-    for data in store.get_many(store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")):
-        part = tables.load(data, None if whole else ["shard"])
-        covered.update(part["shard"])
-        if whole:
-            yield {"site": [None] * tables.n_rows(part)} | part  # older copies have none, nor do the versions in them have rules for sites
+    for copy in bounded_parallel_map(store.spool, store.list_keys(f"{keys.DECIDED}{recipe}/{version}/")):
+        for rows in tables.parts(copy, tables.DECIDED.names if whole else ["shard"]):
+            part = tables.plain_columns(rows)
+            covered.update(part["shard"])
+            if whole:
+                yield {"site": [None] * rows.num_rows} | part  # older copies have none, nor do the versions in them have rules for sites
     predicted = [key for key in store.list_keys(f"{keys.PREDICTIONS}{recipe}/") if keys.stem(key) == version]
     new += [key for key in predicted if key.split("/")[2] not in covered]
     shards = _shards(new)

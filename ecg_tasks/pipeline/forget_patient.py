@@ -131,9 +131,14 @@ def sentence(token: str) -> str:
     store = open_store()
     asked = _asked(store, token)
     if asked.is_over:
-        return f"{_records(asked.n_records)} were forgotten on {asked.ended}: nothing is left to be done"
+        return f"{_records(asked.n_records)} of this request were forgotten on {asked.ended}. There is nothing left to do."
     found, learnt = look(store, asked)
-    return f"{_records(found.n_records)} of one {asked.what}; {_models(learnt)}. Asked for by {asked.who}"
+    whose = f"{_records(found.n_records)} of one patient" if asked.patients else _records(found.n_records)
+    return (
+        f"**{whose} would be removed for good** from everything in the bucket; {_models(learnt)}. Asked for by {asked.who}.\n\n"
+        "**Approve**: this starts once no other run is active, and cannot be undone. Copies and backups made before keep the recordings:"
+        " delete those yourself. **Reject**, or no answer in two days: nothing changes, and the request is deleted."
+    )
 
 
 def needs_approval(token: str) -> bool:
@@ -386,5 +391,5 @@ def _records(n: int) -> str:
 
 def _models(learnt: Collection[LearntBy]) -> str:
     if not learnt:
-        return "no version learnt from it"
-    return "learnt from it: " + ", ".join(f"{one.recipe} {one.version}{' (serves)' * one.serves}" for one in learnt)
+        return "no version of a model learned from this"
+    return "versions that learned from this: " + ", ".join(f"{one.recipe} {one.version}{' (serves)' * one.serves}" for one in learnt)

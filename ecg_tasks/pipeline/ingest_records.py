@@ -47,6 +47,7 @@ from ecg_tasks.pipeline.intake import (
     aside,
     drops,
     headers,
+    inbox,
     label_tables,
     looking,
     members,
@@ -81,7 +82,7 @@ def plan(run_id: str) -> list[str]:
     settings = Settings.from_environment()
     store = open_store(settings)
     run = keys.run_key(run_id)
-    listed = list(store.list_objects(keys.INBOX))
+    listed, n_beyond = inbox.whole_folders(store.list_objects(keys.INBOX))
     first = store.list_keys(keys.INTAKES)  # after the inbox: whoever puts back what was in quarantine marks it before
     if keys.FORGETTING in first:
         forgotten.fail_if_under_way(store)
@@ -90,14 +91,16 @@ def plan(run_id: str) -> list[str]:
         ended = _check_catalog(store) or ended
         store.delete(keys.CHECK_CATALOG)
     if ended:
-        listed, first = list(store.list_objects(keys.INBOX)), store.list_keys(keys.INTAKES)
+        listed, n_beyond = inbox.whole_folders(store.list_objects(keys.INBOX))
+        first = store.list_keys(keys.INTAKES)
     if store.exists(keys.manifest(DAG, run)):
         return []
     at = datetime.now(UTC)
     grace_s, max_bytes = settings.wfdb_grace_s, settings.max_object_bytes
     notes, names = looking.released_notes(first), StoredNames.of(settings)
     released = looking.released(listed, notes, names=names)
-    store.delete_many(keys.released(digest) for digest in notes - released.keys())  # of files that are gone
+    if not n_beyond:  # else they may be there
+        store.delete_many(keys.released(digest) for digest in notes - released.keys())  # of files that are gone
     opened = archives.open_all(
         store,
         listed,
@@ -117,12 +120,15 @@ def plan(run_id: str) -> list[str]:
     sorted_inbox = waiting.with_archives(sorted_inbox, opened)
     if not (ended or opened.parts or opened.known or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
-    grace_ended = (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
+    # What a row of a label table means may lie behind the folders that are taken: then no table has waited long enough.
+    grace_ended = "" if n_beyond else (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     loose = list(drops.batches(sorted_inbox.drops, min_tasks=settings.min_tasks))
     most = MAX_TASKS - len(opened.parts)
     work, left = [*(part.drops for part in opened.parts), *loose[:most]], loose[most:]
     put_back = tuple(key.removeprefix(keys.put_back("")) for key in first if key.startswith(keys.put_back("")))
-    planned = waiting.plan_of(store, tables_at(run), sorted_inbox, work=work, left=left, grace_ended=grace_ended, put_back=put_back)
+    planned = waiting.plan_of(
+        store, tables_at(run), sorted_inbox, work=work, left=left, n_beyond=n_beyond, grace_ended=grace_ended, put_back=put_back
+    )
     refuses = keys.REFUSED in first
     planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known), refuses=refuses)
     if not work and (ended or opened.known or sorted_inbox.labels):

@@ -1,1 +1,1 @@
-"""Here: what pages and the command line read of the bucket, a module a page. Not here: what the DAGs do (``pipeline``), or HTML."""
+"""Here: what pages and the command line read from the bucket, a module for each page. Not here: what DAGs do (``pipeline``), or HTML."""

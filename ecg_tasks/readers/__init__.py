@@ -1,4 +1,4 @@
-"""Bytes in, recordings out, one module a format; the one way to the reader that a file is for. Not here: what becomes of a recording."""
+"""Here: from the bytes of a file to its recordings, a module for each format. Not here: what is done with a recording."""
 
 import logging
 import traceback
@@ -117,7 +117,10 @@ def read(name: str, files: Mapping[str, bytes]) -> Read:
         raise
     except Exception as error:
         _log_failure(reader, error)
-        sentence = f"{name}: its reader failed ({type(error).__name__}), which is a fault of the program; put the file back after an update"
+        sentence = (
+            f"{name}: its reader failed ({type(error).__name__}), which is a fault of the "
+            "program. Report it, and put the file back after an update"
+        )
         raise BadInputError(Reason.UNREADABLE, sentence) from error
 
 
@@ -157,7 +160,7 @@ def deidentified(
         _log_failure(reader, error)
         raise impossible(name, f"its reader failed ({type(error).__name__}), which is a fault of the program") from error
     if list(blanked) != list(files):
-        raise impossible(name, "it would have other files")
+        raise impossible(name, "the copy would have other files")
     has_header = any(map(is_header, blanked))
     if called is not None and has_header:
         blanked = with_names(blanked, called)
@@ -209,7 +212,7 @@ def gather(name: str, data: bytes, beside: Mapping[str, Callable[[], bytes]]) ->
         for wanted in needed.names:
             there = matching_name(wanted, beside)
             if there is None:
-                raise BadInputError(Reason.INCOMPLETE, f"{name} names {wanted}, which is not beside it")
+                raise BadInputError(Reason.INCOMPLETE, f"{name} names the file {wanted}, which is not in the same folder")
             if there not in files:
                 files[there] = beside[there]()
                 if this == name and needed.nested and reader.knows(there, files[there][:HEAD_BYTES]):

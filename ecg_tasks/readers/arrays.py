@@ -71,7 +71,9 @@ def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.g
     chosen = large if len(large) == 1 else called
     if len(chosen) != 1:
         shown = ", ".join(" × ".join(map(str, shape)) or "one number" for shape in list(shapes.values())[:8]) or "none"
-        sentence = f"{name}: one array of signals is needed, with an axis of time and one of leads; its arrays of numbers are {shown[:400]}"
+        sentence = (
+            f"{name} must have one array of signals, with an axis of time and an axis of leads; its arrays of numbers are {shown[:400]}"
+        )
         raise BadInputError(Reason.UNREADABLE, sentence)
     description: dict[str, object] = {}
     for one, array in small.items():
@@ -80,7 +82,7 @@ def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.g
             continue
         value = _value(key, array)
         if key in description and description[key] != value:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: two of its arrays give a different {key}")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: two of its arrays differ in {key}")
         if value is not None:
             description[key] = value
     return Found(array=chosen[0], description=Described(**description))  # type: ignore[arg-type]  # each key has a value of its kind
@@ -102,14 +104,14 @@ def check_size(shape: Sequence[int], *, name: str) -> None:
     """
     if len(shape) not in (_MATRIX, _STACK):
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: an array with {len(shape)} axes; signals have two, or three for several recordings"
+            Reason.UNREADABLE, f"{name}: an array has {len(shape)} axes; signals have two, or three if there are several recordings"
         )
     values = math.prod(shape)
     most = MAX_VALUES if len(shape) == _MATRIX else MAX_ALL_VALUES
     if values > most or (len(shape) == _STACK and shape[0] > MAX_RECORDINGS):
-        bound = f"at most {most} values" + (f" and {MAX_RECORDINGS} recordings" if len(shape) == _STACK else "")
+        bound = f"{most:,} values" + (f" and {MAX_RECORDINGS:,} recordings" if len(shape) == _STACK else "")
         raise BadInputError(
-            Reason.TOO_LARGE, f"{name}: an array of {' × '.join(map(str, shape))} values; {bound} are read from one file, so split it"
+            Reason.TOO_LARGE, f"{name}: an array of {' × '.join(map(str, shape))} values; the limit of a file is {bound}. Split it"
         )
     if values == 0:
         raise BadInputError(Reason.UNREADABLE, f"{name}: its array of signals is empty")
@@ -118,7 +120,7 @@ def check_size(shape: Sequence[int], *, name: str) -> None:
 def check_kind(dtype: np.dtype[np.generic], *, name: str) -> None:
     """Refuse an array whose elements are no real numbers."""
     if dtype.kind not in "iuf" or dtype.itemsize > 8:  # noqa: PLR2004 - bytes of a double
-        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals holds no real numbers ({dtype.name[:40]})")
+        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals does not contain real numbers ({dtype.name[:40]})")
 
 
 @np.errstate(invalid="ignore", over="ignore")  # what is no finite number is judged with the leads, and needs no warning
@@ -175,13 +177,13 @@ def _axis_of_time(description: Described, shape: tuple[int, ...], *, n_leads: in
     fitting = [axis for axis in axes if shape[2 * first + 1 - axis] == n_leads]
     if description.axis is not None and description.axis not in fitting:
         message = (
-            f"{name}: an array of {' × '.join(map(str, shape))}, {n_leads} leads and axis {description.axis} of time do not fit together"
+            f"{name}: an array of {' × '.join(map(str, shape))}, {n_leads} leads and axis {description.axis} for the time do not match"
         )
         raise BadInputError(Reason.UNREADABLE, message)
     if description.axis is not None:
         return description.axis
     if not fitting:
-        message = f"{name}: an array of {' × '.join(map(str, shape))} has no axis for {n_leads} leads"
+        message = f"{name}: an array of {' × '.join(map(str, shape))} has no axis of {n_leads} leads"
         raise BadInputError(Reason.UNREADABLE, message)
     if len(fitting) > 1:
         fault = missing(description, name=name, needs=("axis",))

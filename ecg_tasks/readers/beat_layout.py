@@ -17,7 +17,7 @@ MAX_LABEL = 4
 VALUE_RANGE = (-0.01, 1.01)
 """A row was scaled to [0, 1] when it was made; a hundredth on either side is left to rounding and filters."""
 
-_LAYOUT = f"the columns must be {HEARTBEAT_SAMPLES} samples that begin at the R peak and, optionally, the label behind them"
+_LAYOUT = f"the columns must be {HEARTBEAT_SAMPLES} samples, which begin at the R peak, and then, optionally, the label"
 _MOST = 0.9
 _TOP, _PEAK, _HIGH = 0.999, 0.92, 0.3
 """Least values of a row's maximum, of nearly every first sample, and of a sample beside the R peak, in parts of the range."""
@@ -124,7 +124,7 @@ class BeatLayout:
         if self._is_label_in_front():
             seen = "0 or 1" if self._n_zero and self._n_one else "0" if self._n_zero else "1"
             where = "all rows" if self._n_zero + self._n_one == n else "nearly all rows"
-            raise _refusal(name, f"column 1 is {seen} in {where} and looks like a label (or an index), and the beat begins in column 2")
+            raise _refusal(name, f"column 1 is {seen} in {where}: it looks like a label or an index, and the beat begins in column 2")
         if self._n_fractions > self._n_classes:
             seen = ", ".join(f"{value:.3g}" for value in self._fractions)
             raise _refusal(
@@ -132,13 +132,13 @@ class BeatLayout:
             )
         if self._n_one_at_end and self._n_whole_before_end == self._n_one_at_end and self._n_binary_end == n:
             seen = f"column {HEARTBEAT_SAMPLES} is 0 or 1 in all rows"
-            raise _refusal(name, f"{seen} and looks like a label behind {HEARTBEAT_SAMPLES - 1} samples")
+            raise _refusal(name, f"{seen} and looks like a label after {HEARTBEAT_SAMPLES - 1} samples")
         if self._n_padded_in_front >= _MOST * n:
-            raise _refusal(name, "the zeros that fill a row up stand in front of the beat and not behind it")
+            raise _refusal(name, "the zeros that fill up a row are before the beat and not after it")
         peaks = np.concatenate(self._peaks)
         middle = int(np.median(peaks))
         if len(peaks) >= _SOME_ROWS and middle > _AWAY and (np.abs(peaks - middle) <= _NEAR).mean() >= _MOST:
-            raise _refusal(name, f"the R peak stands in column {middle + 1} of the rows and not in column 1")
+            raise _refusal(name, f"the R peak is in column {middle + 1} of the rows and not in column 1")
 
     def _is_label_in_front(self) -> bool:
         """Return whether column 1 is a label, or an index that has not come further than 1."""
@@ -162,4 +162,4 @@ class BeatLayout:
 
 
 def _refusal(name: str, sentence: str) -> BadInputError:
-    return BadInputError(Reason.WRONG_WIDTH, f"{name}: {sentence}. Nothing of it was read: {_LAYOUT}")
+    return BadInputError(Reason.WRONG_WIDTH, f"{name}: {sentence}. Nothing was read: {_LAYOUT}")

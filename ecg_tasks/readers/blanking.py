@@ -125,4 +125,4 @@ def _bits(record: Record) -> NDArray[np.uint32]:
 
 def impossible(name: str, why: str) -> BadInputError:
     """Return the refusal of a file of which no copy without identifiers can be made."""
-    return BadInputError(Reason.UNREADABLE, f"{name}: no copy without identifiers can be made of it: {why}")
+    return BadInputError(Reason.UNREADABLE, f"{name}: a copy without identifiers cannot be made: {why}")

@@ -28,7 +28,7 @@ _WAVEFORMS = MappingProxyType(
 )
 _PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 _OTHER_WAVEFORMS = "1.2.840.10008.5.1.4.1.1.9."
-_EXPORT = "export the ECG as a DICOM waveform, or in another format that is read"
+_EXPORT = "export the ECG as a DICOM waveform, or in another supported format"
 
 _SOP_CLASS, _PIXELS, _SEQUENCE = 0x00080016, 0x7FE00010, 0x54000100
 _ACQUIRED, _CONTENT, _STUDY = 0x0008002A, (0x00080023, 0x00080033), (0x00080020, 0x00080030)
@@ -134,7 +134,7 @@ class _Group:
         where = f"{name}, multiplex group {self.number}"
         described = self.item.items(_CHANNELS)
         if len(described) != self.n_channels:
-            raise BadInputError(Reason.INCOMPLETE, f"{where}: {len(described)} channels are described; there are {self.n_channels}")
+            raise BadInputError(Reason.INCOMPLETE, f"{where}: {len(described)} channels are described, but there are {self.n_channels}")
         return [_channel(one, self.bits, place, name=where) for place, one in enumerate(described, start=1)]
 
 
@@ -143,11 +143,11 @@ def _kind(found: Elements, *, name: str) -> str:
     if sop_class in _WAVEFORMS:
         return _WAVEFORMS[sop_class]
     if sop_class == _PDF:
-        what = "a PDF in DICOM: a picture, no signal"
+        what = "a PDF in DICOM, which has no signal"
     elif _PIXELS in found:
-        what = "a picture in DICOM, which holds no signal"
+        what = "a picture in DICOM, which has no signal"
     elif sop_class.startswith(_OTHER_WAVEFORMS):
-        what = "a DICOM waveform of another kind than an ECG"
+        what = "a DICOM waveform that is not an ECG"
     else:
         what = "a DICOM object without an ECG waveform"
     raise BadInputError(Reason.UNKNOWN_FORMAT, f"{name} is {what}; {_EXPORT}")
@@ -164,9 +164,11 @@ def _rhythm(found: Elements, *, name: str) -> tuple[_Group, list[_Channel]]:
 def _sequence(found: Elements, *, name: str) -> Sequence[Elements]:
     items = found.items(_SEQUENCE)
     if not items:
-        raise BadInputError(Reason.INCOMPLETE, f"{name} is a DICOM waveform without any multiplex group; export it again")
+        raise BadInputError(
+            Reason.INCOMPLETE, f"{name} is a DICOM waveform without a multiplex group, so it has no signal. Export it again"
+        )
     if len(items) > _MAX_GROUPS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(items)} multiplex groups; at most {_MAX_GROUPS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(items)} multiplex groups; the limit is {_MAX_GROUPS:,}")
     return items
 
 
@@ -180,17 +182,17 @@ def _group(item: Elements, number: int, *, name: str) -> _Group:
     kind = _KINDS.get((bits, item.text(_INTERPRETATION)))
     if kind is None:
         known = ", ".join(f"{width} bits {code}" for width, code in _KINDS)
-        raise BadInputError(Reason.UNREADABLE, f"{where}: samples of {bits} bits of another kind than {known}")
+        raise BadInputError(Reason.UNREADABLE, f"{where}: this kind of samples, with {bits} bits, is not supported; these are: {known}")
     if n_channels > _MAX_CHANNELS or n_channels * n_samples > MAX_VALUES:
-        message = f"{where}: {n_samples} samples in each of {n_channels} channels; at most {MAX_VALUES} in all are read"
+        message = f"{where}: {n_samples:,} samples in each of {n_channels} channels; the limit is {MAX_VALUES:,} in all"
         raise BadInputError(Reason.TOO_LARGE, message)
     data = item.content(_DATA)
     promised = n_channels * n_samples * bits // 8
     if len(data) < promised:
-        message = f"{where}: {len(data) * 8 // bits // n_channels} samples; its header promises {n_samples}. Export it again"
+        message = f"{where}: {len(data) * 8 // bits // n_channels:,} samples are there; its header says {n_samples:,}. Export it again"
         raise BadInputError(Reason.INCOMPLETE, message)
     if len(data) - promised > 1:  # an odd number of bytes is filled up by one
-        message = f"{where}: {len(data) - promised} bytes follow the {n_samples} samples of which its header tells"
+        message = f"{where}: {len(data) - promised:,} bytes follow the {n_samples:,} samples that its header gives"
         raise BadInputError(Reason.UNREADABLE, message)
     order = "<" if item.little_endian else ">"
     return _Group(
@@ -210,7 +212,7 @@ def _channel(one: Elements, allocated: int, place: int, *, name: str) -> _Channe
     sensitivity, correction, baseline = one.number(_SENSITIVITY), one.number(_CORRECTION), one.number(_BASELINE)
     for value, what in ((sensitivity, "sensitivity"), (correction, "correction factor"), (baseline, "baseline")):
         if value is not None and math.isnan(value):
-            raise BadInputError(Reason.UNREADABLE, f"{name}, channel {place}: the {what} is no number")
+            raise BadInputError(Reason.UNREADABLE, f"{name}, channel {place}: the {what} is not a number")
     stored = one.count(_STORED)
     highpass, lowpass, notch = (value if (value := one.number(tag)) is not None and value >= 0 else None for tag in _FILTERS)
     return _Channel(
@@ -278,7 +280,7 @@ def _within_bits(stored: NDArray[Any], channel: _Channel, *, name: str) -> NDArr
             wide = stored.astype(np.int64)
             return np.where(wide >= half, wide - 2 * half, wide)
     if not fits:
-        message = f"{name}: samples from {low} to {high} do not fit into the {channel.bits} bits that are said to be stored"
+        message = f"{name}: samples from {low} to {high} do not fit into the {channel.bits} bits that the file says it stores"
         raise BadInputError(Reason.OUT_OF_RANGE, message)
     return stored
 

@@ -124,7 +124,7 @@ class _Walk:
                 return found
             if length == _UNDEFINED:
                 if not is_sequence:
-                    raise BadInputError(Reason.UNREADABLE, f"{self._name}: an element that is no sequence has no length")
+                    raise BadInputError(Reason.UNREADABLE, f"{self._name}: an element that is not a sequence has no length")
                 found[tag] = list(self.items(depth=depth + 1))
             else:
                 found[tag] = self._take(length)
@@ -135,7 +135,7 @@ class _Walk:
     def items(self, *, depth: int) -> Iterator[_Item]:
         """Yield the items from here to the end of their sequence, or of the bytes."""
         if depth > MAX_DEPTH:
-            raise BadInputError(Reason.UNREADABLE, f"{self._name}: sequences lie within one another over {MAX_DEPTH} deep")
+            raise BadInputError(Reason.UNREADABLE, f"{self._name}: sequences are nested more than {MAX_DEPTH} deep")
         while self._at < len(self._data):
             group, element, length = self._implicit.unpack(self._take(8))
             self._count()
@@ -143,7 +143,7 @@ class _Walk:
             if tag == _END_OF_SEQUENCE:
                 return
             if tag != _ITEM:
-                raise BadInputError(Reason.UNREADABLE, f"{self._name}: a sequence holds something else than items")
+                raise BadInputError(Reason.UNREADABLE, f"{self._name}: a sequence contains something that is not an item")
             yield self.level(depth=depth, whole=False) if length == _UNDEFINED else self._take(length)
         if depth:
             raise BadInputError(Reason.INCOMPLETE, f"{self._name} is cut off within a sequence; export it again")
@@ -157,7 +157,7 @@ class _Walk:
         if self._syntax.implicit or tag in {_ITEM, _END_OF_ITEM, _END_OF_SEQUENCE}:
             return tag, self._length.unpack(head[4:])[0], True
         if not (kind.isalpha() and kind.isupper()):
-            raise BadInputError(Reason.UNREADABLE, f"{self._name}: an element has no kind of value; export it again")
+            raise BadInputError(Reason.UNREADABLE, f"{self._name}: an element does not give the kind of its value; export it again")
         if kind in LONG_KINDS:
             (length,) = self._length.unpack(self._take(4))
         return tag, length, kind in {b"SQ", b"UN", b"OB", b"OW"}
@@ -166,14 +166,14 @@ class _Walk:
         value = self._data[self._at : self._at + length]
         self._at += length
         if len(value) < length:
-            message = f"{self._name}: an element has {len(value)} bytes; {length} are promised. Export it again"
+            message = f"{self._name}: an element has {len(value):,} bytes; its length says {length:,}. Export it again"
             raise BadInputError(Reason.INCOMPLETE, message)
         return value
 
     def _count(self) -> None:
         self._n_elements += 1
         if self._n_elements > MAX_ELEMENTS:
-            raise BadInputError(Reason.TOO_LARGE, f"{self._name}: more than {MAX_ELEMENTS} elements")
+            raise BadInputError(Reason.TOO_LARGE, f"{self._name}: the limit is {MAX_ELEMENTS:,} elements, and it has more")
 
 
 def elements(data: bytes, *, name: str) -> Elements:
@@ -189,7 +189,7 @@ def elements(data: bytes, *, name: str) -> Elements:
     if uid == _DEFLATED:
         body = _inflated(body, name=name)
     elif uid not in {_IMPLICIT, EXPLICIT, BIG_ENDIAN}:
-        sentence = f"{name}: its transfer syntax is none for waveforms; export it with explicit little endian"
+        sentence = f"{name}: its transfer syntax is not one for waveforms; export it with Explicit VR Little Endian"
         raise BadInputError(Reason.UNREADABLE, sentence)
     syntax = _Syntax(implicit=uid == _IMPLICIT, little_endian=uid != BIG_ENDIAN)
     _check_beside(body, syntax, name=name)
@@ -206,12 +206,12 @@ def _syntax(data: bytes, *, name: str) -> tuple[str, int]:
         start = at + (12 if is_long else 8)
         length = int.from_bytes(data[start - 4 : start] if is_long else data[start - 2 : start], "little")
         if start + length > len(data):
-            raise BadInputError(Reason.INCOMPLETE, f"{name} is cut off after {len(data)} bytes, within its head; export it again")
+            raise BadInputError(Reason.INCOMPLETE, f"{name} is cut off after {len(data):,} bytes, within its file header; export it again")
         if (int.from_bytes(data[at : at + 2], "little") << 16 | int.from_bytes(data[at + 2 : at + 4], "little")) == _SYNTAX:
             syntax = data[start : start + length].decode("latin-1").strip(" \0")
         at = start + length
     if at >= len(data):
-        raise BadInputError(Reason.INCOMPLETE, f"{name} is cut off after {len(data)} bytes, behind its head; export it again")
+        raise BadInputError(Reason.INCOMPLETE, f"{name} is cut off after {len(data):,} bytes, right after its file header; export it again")
     return syntax, at
 
 
@@ -220,11 +220,11 @@ def _inflated(packed: bytes, *, name: str) -> bytes:
     try:
         body = unpacker.decompress(packed, MAX_UNPACKED + 1)
     except zlib.error:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: its deflated content is damaged; export it again") from None
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its compressed content is damaged; export it again") from None
     if len(body) > MAX_UNPACKED:
-        raise BadInputError(Reason.TOO_LARGE, f"{name} unpacks to more than {MAX_UNPACKED} bytes")
+        raise BadInputError(Reason.TOO_LARGE, f"{name} unpacks to more than {MAX_UNPACKED:,} bytes, which is the limit")
     if not unpacker.eof:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: its deflated content ends early, after {len(body)} bytes; export it again")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: its compressed content ends early, after {len(body):,} bytes; export it again")
     return body
 
 
@@ -240,5 +240,5 @@ def _check_beside(body: bytes, syntax: _Syntax, *, name: str) -> None:
         n_samples += length if inside else 0
         at = start + length if inside else start
     if len(body) - n_samples > MAX_BESIDE_SAMPLES:
-        message = f"{name}: {len(body) - n_samples} bytes beside its waveforms; at most {MAX_BESIDE_SAMPLES} are read"
+        message = f"{name}: {len(body) - n_samples:,} bytes that are not waveforms; the limit is {MAX_BESIDE_SAMPLES:,}"
         raise BadInputError(Reason.TOO_LARGE, message)

@@ -96,32 +96,41 @@ class EdfReader(OneFile):
 
 def _checked(data: bytes, *, bytes_per_sample: int, name: str) -> _Header:
     if len(data) < _HEADER:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the header alone has {_HEADER}")
+        raise BadInputError(
+            Reason.INCOMPLETE, f"{name}: the file has {len(data):,} bytes, fewer than the {_HEADER} of a header. Upload it again"
+        )
     texts = {field: data[start:end].decode("latin-1").strip() for field, (start, end) in _FIELDS.items()}
     if texts["reserved"].startswith(("EDF+D", "BDF+D")):
-        sentence = f"{name} is EDF+D: its parts have gaps between them, which are not read. Export it as EDF+C, one file for each part"
+        sentence = (
+            f"{name} is EDF+D: there are gaps between its parts, which is not supported. Export each part as a file of its own, as EDF+C"
+        )
         raise BadInputError(Reason.UNREADABLE, sentence)
     n_signals = _number(texts["signals"], 1, _MAX_SIGNALS, "signals", name=name)
     n_bytes = _number(texts["header"], 0, 10**8, "bytes of the header", name=name)
     if n_bytes != _HEADER * (1 + n_signals):
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: a header of {n_bytes} bytes for {n_signals} signals; it must have {_HEADER * (1 + n_signals)}"
+            Reason.UNREADABLE,
+            f"{name}: the header has {n_bytes:,} bytes for {n_signals} signals; it must have {_HEADER * (1 + n_signals):,}",
         )
     if len(data) < n_bytes:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; its header alone has {n_bytes}. Upload it again")
+        raise BadInputError(
+            Reason.INCOMPLETE, f"{name}: the file has {len(data):,} bytes, fewer than the {n_bytes:,} of its header. Upload it again"
+        )
     start = _HEADER + _SAMPLES_AT * n_signals
     ends = range(start + _SAMPLES_WIDTH, start + _SAMPLES_WIDTH * (n_signals + 1), _SAMPLES_WIDTH)
     fields = [data[end - _SAMPLES_WIDTH : end].decode("latin-1").strip() for end in ends]
     samples = [_number(field, 1, MAX_VALUES, "samples in a data record", name=name) for field in fields]
     promised = _promised(texts, len(data) - n_bytes, bytes_per_sample * sum(samples), name=name)
     if promised * sum(samples) > MAX_VALUES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {promised * sum(samples)} samples in all signals; at most {MAX_VALUES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {promised * sum(samples):,} samples in all signals; the limit is {MAX_VALUES:,}")
     try:
         duration = float(texts["duration"])
     except ValueError:
         duration = math.nan
     if promised == 0 or not 0 <= duration < math.inf:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: its header gives no length of its data records, or there are none")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: its header does not give the length of the data records, or says that there are none"
+        )
     return _Header(texts=texts, n_records=promised, duration_s=duration, samples=samples)
 
 
@@ -131,13 +140,14 @@ def _promised(texts: Mapping[str, str], n_bytes: int, size: int, *, name: str) -
     there, rest = divmod(n_bytes, size)
     if promised < 0:
         sentence = (
-            f"{name}: its header does not say how many data records it has, as while it is recorded; {there} are there. Export it again"
+            f"{name}: its header does not say how many data records it has, as in a recording "
+            f"that has not ended; {there} are there. Export it again"
         )
         raise BadInputError(Reason.INCOMPLETE, sentence)
     if there < promised:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} data records; its header promises {promised}. Upload it again")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there:,} data records are there; its header says {promised:,}. Upload it again")
     if there > promised or rest:
-        message = f"{name}: {n_bytes - promised * size} bytes follow the {promised} data records of which its header tells"
+        message = f"{name}: {n_bytes - promised * size:,} bytes follow the {promised:,} data records that its header gives"
         raise BadInputError(Reason.UNREADABLE, message)
     return promised
 
@@ -156,10 +166,10 @@ def _signals(data: bytes, header: _Header, *, is_bdf: bool, name: str) -> list[A
     labels = [text[at : at + _LABEL_WIDTH].strip() for at in range(_HEADER, _HEADER + _LABEL_WIDTH * len(header.samples), _LABEL_WIDTH)]
     labels = [label for label in labels if label not in ANNOTATIONS]
     if not any(_ECG.search(label) or lead_meant(label) for label in labels):
-        shown = ", ".join(labels)[:400] or "annotations alone"
-        raise BadInputError(Reason.MISSING_LEAD, f"{name} holds no ECG: its signals are {shown}")
+        shown = ", ".join(labels)[:400] or "only annotations"
+        raise BadInputError(Reason.MISSING_LEAD, f"{name} has no ECG: its signals are {shown}")
     if header.duration_s == 0:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no rate")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its data records last 0 s, so its signals have no sampling rate")
     try:
         read = edfio.read_bdf if is_bdf else edfio.read_edf
         return [one for one in read(data, header_encoding="latin-1").signals if one.label not in ANNOTATIONS]
@@ -228,6 +238,8 @@ def _filters(signals: Sequence[Any]) -> Filters:
 def _number(text: str, least: int, most: int, what: str, *, name: str) -> int:
     value = int(text) if re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII) else None
     if value is None or not least <= value <= most:
-        found = "no number" if value is None else value  # what else stands there may be a part of somebody's name
-        raise BadInputError(Reason.UNREADABLE, f"{name}: its header gives {found} of {what}; {least} to {most} can be read")
+        found = "something that is not a number" if value is None else value  # what else stands there may be a part of somebody's name
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: its header gives {found} as the number of {what}; it must be {least:,} to {most:,}"
+        )
     return value

@@ -149,11 +149,11 @@ def _datasets(file: Any, *, name: str) -> dict[str, Any]:
     import h5py
 
     if len(file) > _MAX_MEMBERS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(file)} objects; at most {_MAX_MEMBERS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(file):,} objects; the limit is {_MAX_MEMBERS:,}")
     found = {}
     for called in file:
         if not isinstance(file.get(called, getlink=True), h5py.HardLink):
-            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: it holds a link; only arrays that lie in the file itself are read")
+            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: it contains a link; only arrays in the file itself are read")
         member = file[called]
         if isinstance(member, h5py.Dataset) and member.shape is not None:
             found[called] = member
@@ -165,11 +165,11 @@ def _content(dataset: Any, *, name: str) -> NDArray[Any]:
     if dataset.dtype.kind in "iuf":
         arrays.check_kind(dataset.dtype, name=name)
     elif dataset.dtype.kind not in "SO" or dataset.size > _SMALL_VALUES or not _is_plain(dataset.id):
-        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals holds no real numbers")
+        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals does not contain real numbers")
     if dataset.ndim in (2, 3):
         arrays.check_size(dataset.shape, name=name)
     elif dataset.size > _SMALL_VALUES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {dataset.size} elements describe its signals; at most {_SMALL_VALUES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {dataset.size} values describe its signals; the limit is {_SMALL_VALUES:,}")
     _check_storage(dataset, name=name)
     return np.asarray(dataset[()])
 
@@ -185,28 +185,28 @@ def _check_storage(dataset: Any, *, name: str) -> None:
     """Refuse what lies in another file, needs a filter that is not HDF5's own, or unpacks to more than it says."""
     plist = dataset.id.get_create_plist()
     if dataset.external or dataset.is_virtual:
-        raise BadInputError(Reason.UNSAFE_PATH, f"{name}: its signals lie in another file; only those in the file itself are read")
+        raise BadInputError(Reason.UNSAFE_PATH, f"{name}: its signals are in another file; only signals in the file itself are read")
     filters = {plist.get_filter(number)[0] for number in range(plist.get_nfilters())}
     if not filters <= _FILTERS:
         foreign = ", ".join(map(str, sorted(filters - _FILTERS)))
-        message = f"{name} is packed with a filter that is not part of HDF5 ({foreign}); save it with gzip"
+        message = f"{name} is compressed with a filter that is not part of HDF5 ({foreign}); save it with gzip"
         raise BadInputError(Reason.UNREADABLE, message)
     if not dataset.chunks:
         return
     n_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
     n_chunks = math.prod(-(-length // part) for length, part in zip(dataset.shape, dataset.chunks, strict=True))
     if n_bytes > _MAX_CHUNK_BYTES or n_chunks > _MAX_CHUNKS:
-        bound = f"at most {_MAX_CHUNKS} chunks of at most {_MAX_CHUNK_BYTES} bytes are read"
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_chunks} chunks of {n_bytes} bytes; {bound}")
+        bound = f"the limit is {_MAX_CHUNKS:,} chunks of {_MAX_CHUNK_BYTES:,} bytes"
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_chunks} chunks of {n_bytes:,} bytes; {bound}")
     there = dataset.id.get_num_chunks()
     if there < n_chunks:  # HDF5 would fill the others with zeros
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} chunks of samples; its shape promises {n_chunks}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} chunks of samples are there; its shape needs {n_chunks}. Upload it again")
     for number in range(there):
         chunk = dataset.id.get_chunk_info(number)
         if 1 in filters and chunk.size * _DEFLATE_RATIO > _HARMLESS_BYTES:
             _, packed = dataset.id.read_direct_chunk(chunk.chunk_offset)
             if len(zlib.decompressobj().decompress(packed, n_bytes + 5)) > n_bytes + 4:  # with Fletcher's checksum
-                raise BadInputError(Reason.UNREADABLE, f"{name}: a chunk unpacks to more than the {n_bytes} bytes that it should have")
+                raise BadInputError(Reason.UNREADABLE, f"{name}: a chunk unpacks to more than the {n_bytes:,} bytes that it should have")
 
 
 def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str) -> Reading:
@@ -215,7 +215,7 @@ def _code15(tracings: Any, exams: Any, files: Mapping[str, bytes], *, name: str)
         raise fault
     ids = _content(exams, name=name) if exams.ndim == 1 and exams.dtype.kind in "iu" else np.empty(0, dtype=np.int64)
     if len(ids) != len(tracings) or len(np.unique(ids)) != len(ids):
-        message = f"{name}: {len(np.unique(ids))} different numbers of exams for {len(tracings)} recordings"
+        message = f"{name}: {len(np.unique(ids))} different exam numbers for {len(tracings)} recordings"
         raise BadInputError(Reason.UNREADABLE, message)
     array = _content(tracings, name=name)
     recordings: list[Recording] = []

@@ -34,11 +34,11 @@ def check_heaps(data: bytes, *, name: str) -> None:
             length = _number(data, at + 8, width)
             place = head + _padded(length) if _number(data, at, 2) else length  # of a text, or a free one
             if not 0 < place <= end - at:
-                raise BadInputError(Reason.UNREADABLE, f"{name}: the HDF5 file is damaged (a heap without an end); upload it again")
+                raise BadInputError(Reason.UNREADABLE, f"{name}: the HDF5 file is damaged (a heap that never ends); upload it again")
             at += place
             n_places += 1
             if n_places > _MAX_PLACES:
-                raise BadInputError(Reason.TOO_LARGE, f"{name}: the HDF5 file holds more than {_MAX_PLACES} texts; leave them out")
+                raise BadInputError(Reason.TOO_LARGE, f"{name}: the HDF5 file has more than {_MAX_PLACES:,} texts; leave them out")
         start = data.find(_HEAP, start + 1)
 
 

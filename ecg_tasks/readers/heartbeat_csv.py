@@ -125,7 +125,7 @@ class HeartbeatCsvReader(OneFile):
         layout.check(name=name)
         if not recordings and len(rejected) > 1 and len({fault.reason for fault in rejected}) == 1:
             raise BadInputError(
-                rejected[0].reason, f"{rejected[0].message}; all {len(rejected)} rows have such a fault, and nothing was read"
+                rejected[0].reason, f"{rejected[0].message}. Nothing was read: all {len(rejected):,} rows have such a fault"
             )
         return Reading(recordings=tuple(recordings), rejected=tuple(rejected))
 
@@ -146,7 +146,7 @@ def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
     """Return the lines that may hold a beat, in plain notation, each with its number in the file: all but blank ones and column names."""
     n_lines = text.count(b"\n") + text.count(b"\r")
     if n_lines > MAX_LINES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} line ends; a file may have {MAX_LINES}, so split it")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the file has {n_lines:,} lines; the limit is {MAX_LINES:,}. Split it")
     has_end = text.endswith((b"\n", b"\r"))
     lines = text.splitlines()
     del text
@@ -154,7 +154,7 @@ def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
     if is_excel_line(lines[numbers[0] - 1]):
         del numbers[0]
     if len(numbers) > MAX_ROWS + 1:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(numbers)} rows; at most {MAX_ROWS} are read from one file, so split it")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the file has {len(numbers):,} rows; the limit is {MAX_ROWS:,}. Split it")
     rows = [lines[number - 1] for number in numbers]
     del lines
     notation = notation_of(rows, widths=(*_WIDTHS, _WIDTHS[1] + 1))
@@ -164,9 +164,9 @@ def _numbered_lines(text: bytes, *, name: str) -> tuple[list[int], list[bytes]]:
         check_names(rows[0].split(b","), name=name)
         del numbers[0], rows[0]
     if len(numbers) > MAX_ROWS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(numbers)} rows; at most {MAX_ROWS} are read from one file, so split it")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the file has {len(numbers):,} rows; the limit is {MAX_ROWS:,}. Split it")
     if not rows:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: there is no row below the column names")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: there is no row after the column names")
     if not any(_width(row) in _WIDTHS for row in rows):
         raise BadInputError(Reason.WRONG_WIDTH, other_table.describe(rows, name=name))
     if not has_end:
@@ -185,7 +185,7 @@ def _check_end(rows: Sequence[bytes], *, name: str, number: int) -> None:
         is_cut |= _EXPONENT.search(end) is None
     if is_cut:
         raise BadInputError(
-            Reason.INCOMPLETE, f"{name}: the file ends in the middle of row {number}, without a line end; upload it again, as a whole"
+            Reason.INCOMPLETE, f"{name}: the file ends in the middle of row {number}, without a line end. Upload the whole file again"
         )
 
 
@@ -239,14 +239,14 @@ def _parse_row(line: bytes, *, row_name: str) -> NDArray[np.float64]:
     """Read one row by itself, shape (188,), NaN for a label that is not there; the error says what is wrong with it."""
     if _width(line) not in _WIDTHS:
         raise BadInputError(
-            Reason.WRONG_WIDTH, f"{row_name}: {_width(line)} columns; a heartbeat row has {_WIDTHS[0]} samples and, optionally, a label"
+            Reason.WRONG_WIDTH, f"{row_name}: {_width(line)} columns; a row of heartbeats has {_WIDTHS[0]} samples and, optionally, a label"
         )
     fields = line.split(b",")
     values = np.full(_WIDTHS[1], np.nan)
     for column, field in enumerate(fields[:HEARTBEAT_SAMPLES], start=1):
         value = read_number(field)
         if value is None:
-            shown = _shown(field) if column > 1 else "what stands there"  # may be somebody's name or number
+            shown = _shown(field) if column > 1 else "the value"  # may be somebody's name or number
             raise BadInputError(Reason.NOT_NUMERIC, f"{row_name}, column {column}: {shown} is not a number")
         if not math.isfinite(value):
             raise BadInputError(Reason.NON_FINITE, f"{row_name}, column {column}: {_shown(field)} is not finite")

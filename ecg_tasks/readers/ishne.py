@@ -58,7 +58,9 @@ class IshneReader(OneFile):
         """
         data = next(iter(files.values()))
         if len(data) < _HEADER_BYTES:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the header alone has {_HEADER_BYTES}")
+            raise BadInputError(
+                Reason.INCOMPLETE, f"{name}: the file has {len(data):,} bytes, fewer than the {_HEADER_BYTES} of a header. Upload it again"
+            )
         begin = _checked_start(data, name=name)
         recorded_on, born = (metadata.day(*_numbers(data, at, 3)[::-1]) for at in (_RECORDED_AT, _BIRTH_AT))
         patient = metadata.person(id_text=_text(data, 108, 20), born=born, on=recorded_on, sex=_SEXES.get(_numbers(data, 128, 1)[0], ""))
@@ -104,26 +106,34 @@ def _checked_start(data: bytes, *, name: str) -> int:
     checksum, text_bytes, _, _, ecg_at, _ = _START.unpack_from(data, 8)
     begin: int = _HEADER_BYTES + text_bytes
     if text_bytes < 0 or begin > len(data):
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: the text behind the header has {text_bytes} bytes, the file {len(data)}")
+        raise BadInputError(
+            Reason.INCOMPLETE,
+            f"{name}: the text after the header should have {text_bytes:,} bytes, but the file has only {len(data):,}. Upload it again",
+        )
     if ecg_at != begin:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the samples begin at byte {ecg_at} by the header, and at {begin} by its lengths")
+        raise BadInputError(
+            Reason.UNREADABLE,
+            f"{name}: the header says that the samples begin at byte {ecg_at:,}, but by the lengths in it they begin at byte {begin:,}",
+        )
     right = {binascii.crc_hqx(data[_CHECKED_FROM:end], 0xFFFF) for end in {_HEADER_BYTES, begin}}
     if checksum and not {checksum, (checksum & 0xFF) << 8 | checksum >> 8} & right:
-        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: its header is not that of its checksum; export it again")
+        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: its header does not match its checksum; export it again")
     return begin
 
 
 def _leads(data: bytes, begin: int, *, name: str) -> tuple[Lead, ...]:
     (n_leads,), (fs,) = _numbers(data, 156, 1), _numbers(data, 272, 1)
     if not 0 < n_leads <= _MAX_LEADS or fs <= 0:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {n_leads} leads at {fs} Hz; 1 to {_MAX_LEADS} leads at a rate above 0 are read")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: {n_leads} leads at {fs} Hz; there must be 1 to {_MAX_LEADS} leads, at a rate above 0"
+        )
     codes, resolutions_nv = _numbers(data, 158, n_leads), _numbers(data, 206, n_leads)
     promised = _START.unpack_from(data, 8)[2]
     n_values = (len(data) - begin) // 2
     n_frames = n_values // n_leads
     if promised not in {n_frames, n_frames * n_leads} or (len(data) - begin) % (2 * n_leads):
-        there = f"{len(data) - begin} bytes hold {n_frames} samples of each of {n_leads} leads"
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there}; the header promises {promised}")
+        there = f"{len(data) - begin:,} bytes hold {n_frames} samples of each of {n_leads} leads"
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there}; the header says {promised:,}")
     metadata.check_size(n_values, name=name)
     frames = np.frombuffer(data, dtype="<i2", count=n_values, offset=begin).reshape(n_frames, n_leads)
     leads = []
@@ -132,7 +142,7 @@ def _leads(data: bytes, begin: int, *, name: str) -> tuple[Lead, ...]:
             continue
         if per_step_nv <= 0:
             what = f"lead {column + 1} of {n_leads} has a resolution of {per_step_nv} nV"
-            raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {what}, so its samples cannot be turned into mV")
+            raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {what}, so its samples cannot be converted to mV")
         counts = frames[:, column]
         samples = counts * (per_step_nv / 1000)
         samples[counts == _INVALID] = np.nan

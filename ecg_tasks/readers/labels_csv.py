@@ -98,14 +98,14 @@ def read_labels(data: bytes, *, name: str) -> LabelTable:
                 columns = _columns(fields, name=name)
                 continue
             if len(rows) + len(rejected) == MAX_ROWS:
-                raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_ROWS} rows; split the table")
+                raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_ROWS:,} rows; split the table")
             try:
                 rows.append(_row(fields, columns, row=lines.line_num, name=name))
             except BadInputError as error:
                 content = ",".join(fields[:MAX_CONTENT_CHARS])[:MAX_CONTENT_CHARS]
                 rejected.append(Rejected(name=f"{name}#{lines.line_num}", reason=error.reason, message=error.message, content=content))
     except csv.Error as error:
-        raise BadInputError(Reason.UNREADABLE, f"{name}, line {lines.line_num}: not CSV ({error})") from None
+        raise BadInputError(Reason.UNREADABLE, f"{name}, line {lines.line_num} is not CSV ({error})") from None
     if columns is None:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the file is empty")
     return LabelTable(rows=tuple(rows), rejected=tuple(rejected))
@@ -119,9 +119,9 @@ def _lines(text: bytes, *, name: str) -> Iterator[str]:
         raise BadInputError(Reason.UNREADABLE, f"{name}: byte {error.start} is not UTF-8") from None
     for number, line in enumerate(io.TextIOWrapper(io.BytesIO(text), encoding="utf-8", newline=""), start=1):
         if number > MAX_LINES:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_LINES} lines; remove the blank ones or split the table")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_LINES:,} lines; remove blank lines, or split the table")
         if len(line) > MAX_LINE_CHARS:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}, line {number}: {len(line)} characters; at most {MAX_LINE_CHARS} are read")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}, line {number}: {len(line)} characters; the limit is {MAX_LINE_CHARS:,}")
         yield line
 
 
@@ -166,25 +166,27 @@ def _header_delimiter(text: bytes) -> str | None:
 
 def _columns(fields: list[str], *, name: str) -> _Columns:
     if len(fields) > MAX_COLUMNS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; at most {MAX_COLUMNS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(fields)} columns; the limit is {MAX_COLUMNS:,}")
     columns = [_EARLIER_NAMES.get(column, column) for column in (field.strip().lower() for field in fields)]
     for required in _REQUIRED:
         if columns.count(required) != 1:
             shown = ", ".join(columns)[:200]
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line must name the column {required!r} once; it names: {shown}")
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: the first line must have the column {required!r} once; its columns are: {shown}"
+            )
     for optional in _OPTIONAL:
         if columns.count(optional) > 1:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line names the column {optional!r} {columns.count(optional)} times")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the first line has the column {optional!r} {columns.count(optional)} times")
     place = {column: columns.index(column) if column in columns else -1 for column in (*_REQUIRED, *_OPTIONAL)}
     return _Columns(n=len(columns), **place)
 
 
 def _row(fields: Sequence[str], columns: _Columns, *, row: int, name: str) -> LabelRow:
     if len(fields) != columns.n:
-        raise BadInputError(Reason.WRONG_WIDTH, f"{name}#{row}: {len(fields)} fields; the first line names {columns.n} columns")
+        raise BadInputError(Reason.WRONG_WIDTH, f"{name}#{row}: the row has {len(fields)} fields; the first line has {columns.n}")
     record = fields[columns.record].strip()
     if not record:
-        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the record is not named")
+        raise BadInputError(Reason.BAD_LABEL, f"{name}#{row}: the row names no record")
     label = fields[columns.label].strip().lower()
     if label not in _LABELS:
         known = ", ".join(repr(known) for known in _LABELS)
@@ -228,7 +230,7 @@ def _fold(text: str, *, row: int, name: str) -> int | None:
         return None
     if (found := _FOLD.fullmatch(text.strip())) and int(found[1]) > 0:
         return int(found[1])
-    message = f"{name}#{row}: the fold is {text.strip()[:40]!r}; it must be a whole number from 1 on, since it decides the split, or empty"
+    message = f"{name}#{row}: the fold is {text.strip()[:40]!r}; it must be a whole number from 1 on, or empty"
     raise BadInputError(Reason.BAD_LABEL, message)
 
 

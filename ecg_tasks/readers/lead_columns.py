@@ -101,7 +101,7 @@ def recording(
     """
     if len(values) * len(columns.leads) > MAX_VALUES:
         raise BadInputError(
-            Reason.TOO_LARGE, f"{name}: {len(values)} rows of {len(columns.leads)} leads; at most {MAX_VALUES} samples are read"
+            Reason.TOO_LARGE, f"{name}: {len(values):,} rows of {len(columns.leads)} leads; the limit is {MAX_VALUES:,} samples"
         )
     from_time = None
     if columns.time is not None and columns.time[1] is not None:
@@ -110,7 +110,7 @@ def recording(
     own = [unit for _, unit in columns.leads.values()]
     named = tuple(lead for lead, _ in columns.leads.values())
     if description.leads is not None and description.leads != named:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the sidecar names other leads than the first line of the table")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the leads in the sidecar differ from those in the first line of the table")
     unit = description.unit if description.unit is not None else "mV" if all(own) else None
     if fault := missing(Described(fs=fs, unit=unit, leads=named), name=name, needs=("fs", "unit")):
         raise fault
@@ -119,7 +119,9 @@ def recording(
     for place, (lead, written) in columns.leads.items():
         samples = np.ascontiguousarray(values[:, place])
         if written and units and (factor != 1 or millivolts_per(written) != millivolts_per(units)):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the sidecar says {description.unit}, and a column of the table another unit")
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: the sidecar says {description.unit}, but a column of the table has another unit"
+            )
         leads.append(Lead(name=lead, units=written or units, fs=fs or 0.0, samples=samples if written else samples * factor))
     return Recording(name=name, leads=tuple(leads), acquisition=acquisition)
 
@@ -150,7 +152,7 @@ def rate(times: NDArray[np.float64], *, step_s: float, name: str) -> float:
     """
     span = float(times[-1] - times[0]) if len(times) > 1 else math.nan
     if not (math.isfinite(span) and span > 0 and np.isfinite(times).all()):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: its column of time does not rise from row to row")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its time does not increase from row to row")
     found = (len(times) - 1) / span
     unsure = found * max(step_s, 0.0) / span
     if unsure > _MOST_UNSURE_HZ:
@@ -160,14 +162,14 @@ def rate(times: NDArray[np.float64], *, step_s: float, name: str) -> float:
     expected = times[0] + np.arange(len(times)) / found
     if np.abs(times - expected).max() > 0.5 / found + step_s:
         n_expected = round(span * float(1 / np.median(np.diff(times)))) + 1
-        message = f"{name}: its column of time spans {n_expected} samples at an even rate; the table has {len(times)}. Export it again"
+        message = f"{name}: by its times, the table should have {n_expected:,} rows, and it has {len(times):,}. Export it again"
         raise BadInputError(Reason.INCOMPLETE, message)
     return fs
 
 
 def _agreed(key: str, first: float | None, second: float | None, *, name: str) -> float | None:
     if first is not None and second is not None and abs(first - second) > 1e-3 * first:
-        message = f"{name}: the sidecar says {key} {second:g}, and the column of time {first:g}; correct the one that is wrong"
+        message = f"{name}: the sidecar says {key} {second:g}, but the times in the table give {first:g}; correct the one that is wrong"
         raise BadInputError(Reason.UNREADABLE, message)
     return first if second is None else second
 

@@ -129,7 +129,7 @@ def _kept_field(field: bytes) -> bytes:
 def _known_layout(text: bytes, *, name: str) -> _Layout:
     layout = _layout(text)
     if layout is None:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the first line does not name leads alone")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the first line has a name that is not a lead")
     return layout
 
 
@@ -166,7 +166,7 @@ def _layout(text: bytes) -> _Layout | None:
 def _rows(text: bytes, layout: _Layout, *, name: str) -> list[bytes]:
     """Return all rows, with commas between their fields and points in their numbers."""
     if text.count(b"\n") + text.count(b"\r") > MAX_VALUES // len(layout.columns.leads) + _HEAD_LINES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: more lines than {MAX_VALUES} samples in all leads")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the table has too many lines; the limit is {MAX_VALUES:,} samples in all leads")
     lines = text.splitlines()
     rows = lines[layout.n_head :]
     while rows and not rows[-1].strip():
@@ -198,7 +198,7 @@ def _check_rows(rows: Sequence[bytes], layout: _Layout, *, ended: bool, name: st
     widths = [row.count(layout.separator) for row in rows]
     wrong = next((number for number, width in enumerate(widths) if width != wanted), None)
     if wrong is not None and not (wrong == len(rows) - 1 and not ended and widths[wrong] < wanted):
-        message = f"{name}, line {layout.n_head + wrong + 1}: {widths[wrong] + 1} columns; the first line names {layout.n_columns}"
+        message = f"{name}, line {layout.n_head + wrong + 1}: {widths[wrong] + 1} columns; the first line has {layout.n_columns}"
         raise BadInputError(Reason.WRONG_WIDTH, message)
     decimals = {_decimals(row, layout.separator) for row in rows[-_LAST_LINES:-1]}
     is_cut = not ended and (
@@ -206,7 +206,7 @@ def _check_rows(rows: Sequence[bytes], layout: _Layout, *, ended: bool, name: st
     )
     if wrong is not None or is_cut:
         message = (
-            f"{name}: the file ends in the middle of line {layout.n_head + len(rows)}, without a line end; upload it again, as a whole"
+            f"{name}: the file ends in the middle of line {layout.n_head + len(rows)}, without a line end. Upload the whole file again"
         )
         raise BadInputError(Reason.INCOMPLETE, message)
 
@@ -240,8 +240,8 @@ def _fault(rows: Sequence[bytes], layout: _Layout, *, name: str) -> BadInputErro
     for number, row in enumerate(rows, start=layout.n_head + 1):
         for column, field in enumerate(row.split(b","), start=1):
             if field.strip() and not _NUMBER.fullmatch(field) and field.strip().lower() not in (b"nan", b"inf", b"-inf"):
-                return BadInputError(Reason.NOT_NUMERIC, f"{name}, line {number}, column {column}: what stands there is not a number")
-    return BadInputError(Reason.NOT_NUMERIC, f"{name}: not all of its fields are numbers")
+                return BadInputError(Reason.NOT_NUMERIC, f"{name}, line {number}, column {column}: not a number")
+    return BadInputError(Reason.NOT_NUMERIC, f"{name}: a field is not a number")
 
 
 def _fields(line: bytes, separator: bytes) -> list[str]:

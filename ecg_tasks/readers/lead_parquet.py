@@ -69,7 +69,7 @@ def _table(data: bytes, *, name: str) -> tuple[Columns, list[NDArray[np.float64]
 
     length = int.from_bytes(data[-_TRAILER:-4], "little")
     if not data.endswith(MAGIC) or length + _TRAILER + len(MAGIC) > len(data):
-        message = f"{name}: the end of the Parquet file is missing; {len(data)} bytes are there. Upload it again"
+        message = f"{name}: the end of the Parquet file is missing; {len(data):,} bytes are there. Upload it again"
         raise BadInputError(Reason.INCOMPLETE, message)
     try:
         file = parquet.ParquetFile(pa.BufferReader(data), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
@@ -79,7 +79,7 @@ def _table(data: bytes, *, name: str) -> tuple[Columns, list[NDArray[np.float64]
     except BadInputError:
         raise
     except pa.ArrowMemoryError:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: a page says that it unpacks to more than there is memory") from None
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: a page of it would need more memory than there is") from None
     except Exception as error:  # noqa: BLE001 - pyarrow raises whatever its parsing runs into, all of it the file's doing
         raise BadInputError(Reason.UNREADABLE, f"{name}: the Parquet file is damaged ({type(error).__name__}); upload it again") from None
 
@@ -89,7 +89,7 @@ def _columns(file: Any, *, name: str) -> Columns:
     _check(file, name=name)
     columns = columns_of(file.schema_arrow.names)
     if columns is None:
-        sentence = f"{name}: its {len(file.schema_arrow.names)} columns are not leads alone, with a time or an index"
+        sentence = f"{name}: its {len(file.schema_arrow.names)} columns must be leads, with a time or an index"
         raise BadInputError(Reason.UNREADABLE, f"{sentence}; call them I, II, V1 and so on, and time_s")
     return columns
 
@@ -99,20 +99,20 @@ def _check(file: Any, *, name: str) -> None:
     metadata = file.metadata
     n_values = metadata.num_rows * metadata.num_columns
     if metadata.num_columns > MAX_COLUMNS or n_values > MAX_VALUES:
-        size = f"{metadata.num_rows} rows of {metadata.num_columns} columns"
-        bound = f"at most {MAX_COLUMNS} columns and {MAX_VALUES} values are read"
+        size = f"{metadata.num_rows:,} rows of {metadata.num_columns} columns"
+        bound = f"the limit is {MAX_COLUMNS} columns and {MAX_VALUES:,} values"
         raise BadInputError(Reason.TOO_LARGE, f"{name}: {size}; {bound}")
     if metadata.num_rows < 1:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the table has no row")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the table has no rows")
     # of the groups, since asking for a column ends the process where its statistics are damaged (`docs/upstream.md`)
     unpacked = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if unpacked > _MAX_BYTES_A_VALUE * n_values + 2**20:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {unpacked} bytes for {n_values} numbers")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: it unpacks to {unpacked:,} bytes, too many for {n_values:,} numbers")
 
 
 def _numbers(column: Any, *, name: str) -> Any:
     import pyarrow as pa
 
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: a column holds {str(column.type)[:40]} and no numbers")
+        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: a column has the type {str(column.type)[:40]}; all columns must be numbers")
     return column.cast(pa.float64()).to_numpy()

@@ -14,7 +14,7 @@ from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Lead, Recording
 from ecg_tasks.readers.person import age_kept
 from ecg_tasks.signals.lead_names import canonical_names, standard_name
-from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, filled, prepare
+from ecg_tasks.signals.preparing import MAX_GAP_S, MIN_STRETCH_S, WINDOW_S, filled, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 from ecg_tasks.signals.resampling import MAX_FACTOR, resample
 from ecg_tasks.signals.windowing import BEAT_LEAD, BeatWindows
@@ -124,14 +124,18 @@ def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
         raise _without_lead_ii(by_name, name=name)
     fs = max(by_name[lead].fs for lead in standard)
     if not FS_RANGE[0] <= fs <= FS_RANGE[1]:
-        raise BadInputError(Reason.OUT_OF_RANGE, f"{name}: sampled at {fs:g} Hz; it must be {FS_RANGE[0]:g} to {FS_RANGE[1]:g} Hz")
+        raise BadInputError(
+            Reason.OUT_OF_RANGE, f"{name}: the sampling rate is {fs:g} Hz; it must be {FS_RANGE[0]:g} to {FS_RANGE[1]:g} Hz"
+        )
     n_samples = min(round(lead.samples.size * fs / lead.fs) for lead in by_name.values())
     if n_samples < MIN_DURATION_S * fs:
-        raise BadInputError(Reason.TOO_SHORT, f"{name}: {n_samples / fs:.3f} s; a recording must last {MIN_DURATION_S:g} s")
+        raise BadInputError(
+            Reason.TOO_SHORT, f"{name}: the recording lasts {n_samples / fs:.3f} s; it must last at least {MIN_DURATION_S:g} s"
+        )
 
     if n_samples * len(by_name) > MAX_VALUES:
-        at_fs = f"{n_samples} samples at {fs:g} Hz in each of {len(by_name)} signals"
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; at most {MAX_VALUES} in all can be held")
+        at_fs = f"{n_samples:,} samples at {fs:g} Hz in each of {len(by_name)} signals"
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {at_fs}; the limit is {MAX_VALUES:,}")
     leads = _together(by_name, standard, fs=fs, n_samples=n_samples, name=name)
     _check_lead_ii(leads, by_name, name=name)
     return leads
@@ -165,8 +169,11 @@ def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
 
 def _together(by_name: Mapping[str, Lead], standard: Sequence[str], *, fs: float, n_samples: int, name: str) -> Leads:
     """Put what can be used into one array, the ``standard`` leads first; nothing else of it stays in memory."""
+    ordered = (*standard, *(other for other in by_name if other not in standard))
+    if (samples := _ordinary([by_name[lead] for lead in ordered], fs=fs, n_samples=n_samples)) is not None:
+        return Leads(samples=samples, fs=fs, names=ordered)
     kept: dict[str, NDArray[np.float32]] = {}
-    for lead in (*standard, *(other for other in by_name if other not in standard)):
+    for lead in ordered:
         try:
             _check_rate(by_name[lead], fs=fs, lead=lead, name=name)
             checked = (_in_millivolts if lead in standard else _of_other)(by_name[lead], lead=lead, name=name)
@@ -180,6 +187,14 @@ def _together(by_name: Mapping[str, Lead], standard: Sequence[str], *, fs: float
     return Leads(samples=np.stack([samples[:shortest] for samples in kept.values()]), fs=fs, names=tuple(kept))
 
 
+def _ordinary(signals: Sequence[Lead], *, fs: float, n_samples: int) -> NDArray[np.float32] | None:
+    """Return the samples of leads that are in mV, at one rate and within ``MAX_LEVEL_MV`` of zero, in one step; None of any others."""
+    if not all(signal.fs == fs and millivolts_per(signal.units) == 1 and signal.samples.dtype == np.float64 for signal in signals):
+        return None
+    samples = np.stack([signal.samples[:n_samples] for signal in signals], dtype=np.float32, casting="same_kind")
+    return samples if samples.min() > -MAX_LEVEL_MV and samples.max() < MAX_LEVEL_MV else None
+
+
 def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
     names = (", ".join(found) or "none")[:400]
     return BadInputError(Reason.MISSING_LEAD, f"{name}: lead II is needed, or two other limb leads; the signals are {names}")
@@ -187,6 +202,10 @@ def _without_lead_ii(found: Iterable[str], *, name: str) -> BadInputError:
 
 def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
     """Check that lead II can be read, as it is stored or computed from two other limb leads."""
+    if BEAT_LEAD in leads.names and leads.samples.shape[1] >= WINDOW_S * leads.fs:
+        lead = leads.samples[leads.names.index(BEAT_LEAD)]
+        if -np.inf < lead.min() < lead.max() < np.inf:  # no sample of it is invalid
+            return
     record = Record(samples=leads.samples, fs=leads.fs, leads=leads.names, unit="mV", name=name)
     if BeatWindows().accepts(record):
         return
@@ -195,10 +214,10 @@ def _check_lead_ii(leads: Leads, found: Iterable[str], *, name: str) -> None:
         raise _without_lead_ii(found, name=name)
     lead = ready.record.samples[ready.record.leads.index(BEAT_LEAD)]
     if BEAT_LEAD in ready.silent and np.isfinite(leads.samples).all():
-        raise BadInputError(Reason.FLAT, f"{name}: lead II is {lead[0]:g} mV throughout")
+        raise BadInputError(Reason.FLAT, f"{name}: lead II has the value {lead[0]:g} mV all the time")
     n_invalid = int(np.count_nonzero(~np.isfinite(leads.samples).all(axis=0)))
     needed = f"lead II needs {MIN_DURATION_S:g} s without a gap of more than {1000 * MAX_GAP_S:g} ms"
-    message = f"{name}: {n_invalid} of {leads.samples.shape[1]} samples are invalid; {needed}"
+    message = f"{name}: {n_invalid:,} of {leads.samples.shape[1]:,} samples are invalid; {needed}"
     raise BadInputError(Reason.NON_FINITE, message)
 
 
@@ -218,7 +237,8 @@ def _resampled(samples: NDArray[np.float64], *, fs: float, target_fs: float) -> 
 def _check_rate(signal: Lead, *, fs: float, lead: str, name: str) -> None:
     if not 1 / MAX_FACTOR <= signal.fs / fs <= MAX_FACTOR:
         message = (
-            f"{name}: lead {lead} is sampled at {signal.fs:g} Hz, the others at up to {fs:g} Hz; at most a factor of {MAX_FACTOR} is read"
+            f"{name}: lead {lead} is sampled at {signal.fs:g} Hz, another one at {fs:g} Hz; the "
+            f"rates may differ by a factor of at most {MAX_FACTOR}"
         )
         raise BadInputError(Reason.OUT_OF_RANGE, message)
 
@@ -242,11 +262,17 @@ def _check_level(valid: NDArray[np.float64], *, lead: str, name: str) -> None:
     low, high = float(valid.min()), float(valid.max())
     offset = float(np.median(valid, overwrite_input=True))
     if abs(offset) > MAX_OFFSET_MV:
-        message = f"{name}: lead {lead} lies at {offset:g} mV; an offset of at most {MAX_OFFSET_MV:g} mV can be real"
+        message = (
+            f"{name}: lead {lead} has an offset of {offset:g} mV; more than {MAX_OFFSET_MV:g} "
+            "mV cannot be real. Check the unit and the gain"
+        )
         raise BadInputError(Reason.OUT_OF_RANGE, message)
     peak = max(low - offset, high - offset, key=abs)
     if abs(peak) > MAX_LEVEL_MV:
-        message = f"{name}: lead {lead} reaches {peak:g} mV from its median; at most {MAX_LEVEL_MV:g} mV can be real"
+        message = (
+            f"{name}: lead {lead} reaches {peak:g} mV from its median; more than {MAX_LEVEL_MV:g} "
+            "mV cannot be real. Check the unit and the gain"
+        )
         raise BadInputError(Reason.OUT_OF_RANGE, message)
 
 

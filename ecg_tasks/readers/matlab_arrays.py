@@ -87,7 +87,7 @@ class MatlabReader:
 def _found(data: bytes, *, name: str) -> tuple[NDArray[Any], Described]:
     """Return the array of signals, and what the others say of it."""
     if data.startswith(_LEVEL_7_3):
-        sentence = f"{name} is a MATLAB 7.3 file; save it with save(…, '-v7'), or drop it as WFDB, whose header tells rate and unit"
+        sentence = f"{name} is a MATLAB 7.3 file; save it with save(…, '-v7'), or drop it as WFDB, whose header gives rate and unit"
         raise BadInputError(Reason.UNKNOWN_FORMAT, sentence)
     shapes, content = (_checked_5 if data.startswith(_LEVEL_5) else _checked_4)(data, name=name)
     small = [one for one, shape in shapes.items() if np.prod(shape, dtype=object) <= _SMALL_VALUES]
@@ -135,16 +135,18 @@ def _checked_4(data: bytes, *, name: str) -> tuple[_Shapes, bytes]:
     at = 0
     while at < len(data):
         if len(data) - at < _HEADER_4.size:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: the file ends within the header of a variable, after {len(data)} bytes")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: the file ends within the header of a variable, after {len(data):,} bytes")
         kind, rows, columns, imaginary, length = _HEADER_4.unpack_from(data, at)
         real = kind in {10 * code + text for code in _PRECISIONS_4 for text in (0, 1)} and not imaginary
         if not real or min(rows, columns) < 0 or not 2 <= length <= _MAX_NAME_BYTES:  # noqa: PLR2004 - a letter and NUL
-            raise BadInputError(Reason.UNREADABLE, f"{name}: variable {len(shapes) + 1} is no little-endian array of real numbers")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: variable {len(shapes) + 1} is not a little-endian array of real numbers")
         called = data[at + _HEADER_4.size :][:length].rstrip(b"\0").decode("latin-1")
         start, size = at + _HEADER_4.size + length, _PRECISIONS_4[kind // 10] * rows * columns
         if size > len(data) - start:
             there = max(0, len(data) - start)
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} bytes of samples; its header promises {size}. Upload it again")
+            raise BadInputError(
+                Reason.INCOMPLETE, f"{name}: {there:,} bytes of samples are there; its header says {size:,}. Upload it again"
+            )
         _note(shapes, called, (rows, columns), name=name)
         at = start + size
     return shapes, data
@@ -160,11 +162,13 @@ def _checked_5(data: bytes, *, name: str) -> tuple[_Shapes, bytes]:
     at = _HEADER_5
     while at < len(data):
         if len(data) - at < _TAG.size:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: the file ends within the tag of a variable, after {len(data)} bytes")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: the file ends within the tag of a variable, after {len(data):,} bytes")
         kind, length = _TAG.unpack_from(data, at)
         there = len(data) - at - _TAG.size
         if length > there:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} bytes of a variable; its tag promises {length}. Upload it again")
+            raise BadInputError(
+                Reason.INCOMPLETE, f"{name}: {there:,} bytes of a variable are there; its tag says {length:,}. Upload it again"
+            )
         element = data[at : at + _TAG.size + length]
         at += _TAG.size + length + (0 if kind == _COMPRESSED else -length % 8)
         if kind == _COMPRESSED:
@@ -191,7 +195,7 @@ def _unpacked(packed: bytes, *, room: int, name: str) -> bytes:
         raise _too_large(name)
     promised = _TAG.unpack_from(element)[1] if len(element) >= _TAG.size else 0
     if not unpacker.eof or len(element) < _TAG.size or len(element) - _TAG.size < promised:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: a variable unpacks to {len(element)} bytes; its tag promises {promised}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: a variable unpacks to {len(element):,} bytes; its tag says {promised:,}")
     return element
 
 
@@ -205,17 +209,17 @@ def _array_of(body: bytes, *, name: str) -> tuple[str, tuple[int, ...]] | None:
     if not (kind == _CHAR or _DOUBLE <= kind <= _UINT64) or (flags >> 8) & (_COMPLEX | _LOGICAL):
         return None
     if len(parts) != 4 or parts[2][0] not in {_INT8, _UINT8, _UTF8} or len(parts[1][1]) > 4 * _MAX_AXES or len(parts[1][1]) % 4:  # noqa: PLR2004
-        raise BadInputError(Reason.UNREADABLE, f"{name}: a variable has other parts than an array of numbers")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a variable is not an array of numbers")
     shape = tuple(np.frombuffer(parts[1][1], dtype="<i4").tolist())
     called = parts[2][1].rstrip(b"\0").decode("latin-1")
     stored, content = parts[3]
     if stored not in _BYTES_OF or min(shape, default=-1) < 0:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: a variable has numbers of an unknown kind, or axes below 0")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a variable has an unknown type of numbers, or a negative axis")
     there, promised = len(content) // _BYTES_OF[stored], int(np.prod(shape, dtype=object))
     if kind != _CHAR and there < promised:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} samples of a variable; its axes promise {promised}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: a variable has {there:,} samples; its axes say {promised:,}")
     if kind != _CHAR and there > promised:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {there} samples of a variable; its axes are {' × '.join(map(str, shape))}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a variable has {there:,} samples; its axes are {' × '.join(map(str, shape))}")
     return called, shape
 
 
@@ -228,22 +232,24 @@ def _parts(body: bytes, *, name: str) -> Iterator[tuple[int, bytes]]:
         if kind >> 16:  # a small part: two bytes of length, and the content in the same eight bytes
             kind, length = kind & 0xFFFF, kind >> 16
             if length > 4:  # noqa: PLR2004 - bytes that are left
-                raise BadInputError(Reason.UNREADABLE, f"{name}: a small part of a variable has {length} bytes")
+                raise BadInputError(
+                    Reason.UNREADABLE, f"{name}: a small element of a variable has {length:,} bytes; it can have four at most"
+                )
             yield kind, body[at + 4 : at + 4 + length]
             at += _TAG.size
             continue
         there = len(body) - at - _TAG.size
         if length > there:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} bytes of a variable's part; its tag promises {length}")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: {there:,} bytes of an element are there; its tag says {length:,}")
         yield kind, body[at + _TAG.size : at + _TAG.size + length]
         at += _TAG.size + length + -length % 8
 
 
 def _note(shapes: _Shapes, called: str, shape: tuple[int, ...], *, name: str) -> None:
     if called in shapes or len(shapes) == _MAX_VARIABLES:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: more than {_MAX_VARIABLES} variables, or one twice")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: more than {_MAX_VARIABLES} variables, or two of one name")
     shapes[called] = shape
 
 
 def _too_large(name: str) -> BadInputError:
-    return BadInputError(Reason.TOO_LARGE, f"{name}: its variables unpack to more than {_MAX_UNPACKED} bytes; save the signals alone")
+    return BadInputError(Reason.TOO_LARGE, f"{name}: its variables unpack to more than {_MAX_UNPACKED:,} bytes; save only the signals")

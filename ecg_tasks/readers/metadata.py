@@ -113,7 +113,7 @@ def check_lengths(leads: Sequence[Lead], *, name: str, promised: int | None = No
     wanted = promised or max((lead.samples.size for lead in leads), default=0)
     for number, lead in enumerate(leads, start=1):
         if lead.samples.size != wanted:
-            sentence = f"lead {number} of {len(leads)} has {lead.samples.size} samples; there must be {wanted}"
+            sentence = f"lead {number} of {len(leads)} has {lead.samples.size} samples; it must have {wanted}"
             raise BadInputError(Reason.INCOMPLETE, f"{name}: {sentence}. Export it again")
 
 
@@ -126,7 +126,7 @@ def check_size(n_values: int, *, name: str) -> None:
         ``too_large``.
     """
     if n_values > MAX_VALUES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_VALUES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values:,} samples in all leads; the limit is {MAX_VALUES:,}")
 
 
 def numbered(name: str, n: int, *, of: int) -> str:

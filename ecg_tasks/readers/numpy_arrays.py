@@ -105,11 +105,11 @@ def _of_archive(data: bytes, *, name: str) -> tuple[NDArray[np.generic], Describ
 def _found_in(archive: zipfile.ZipFile, *, name: str) -> tuple[NDArray[np.generic], Described]:
     members = {one.filename.removesuffix(".npy"): one for one in archive.infolist() if one.filename.endswith(".npy")}
     if len(archive.infolist()) > _MAX_MEMBERS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(archive.infolist())} arrays; at most {_MAX_MEMBERS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(archive.infolist())} arrays; the limit is {_MAX_MEMBERS:,}")
     if any(one.flag_bits & _ENCRYPTED for one in members.values()):
         raise BadInputError(Reason.UNREADABLE, f"{name} is encrypted; save it without a password")
     if any(one.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for one in members.values()):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: only arrays that are stored or deflated are read (numpy.savez)")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: save it with numpy.savez or numpy.savez_compressed; other archives are not read")
     headers = {}
     for called, member in members.items():
         with archive.open(member) as stream:
@@ -140,10 +140,10 @@ def _header(stream: IO[bytes], *, name: str) -> _NpyHeader:
         version = np.lib.format.read_magic(stream)
         shape, fortran, dtype = _READING[version](stream, max_header_size=_MAX_HEADER_BYTES)
     except Exception as error:  # noqa: BLE001 - a literal is parsed, which raises whatever Python's parser does
-        sentence = f"{name}: the header of an array is damaged, or not of NPY 1.0 or 2.0 ({type(error).__name__})"
+        sentence = f"{name}: the header of an array is damaged, or is not NPY 1.0 or 2.0 ({type(error).__name__})"
         raise BadInputError(Reason.UNREADABLE, sentence) from None
     if dtype.hasobject:
-        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: it holds Python objects, which are never unpickled; save an array of numbers")
+        raise BadInputError(Reason.NOT_NUMERIC, f"{name}: it contains Python objects, which are never unpickled; save an array of numbers")
     if any(length < 0 for length in shape):
         raise BadInputError(Reason.UNREADABLE, f"{name}: an axis has {min(shape)} elements")
     return _NpyHeader(shape=tuple(shape), fortran=bool(fortran), dtype=dtype)
@@ -156,9 +156,11 @@ def _check(header: _NpyHeader, *, name: str) -> None:
 
 def _check_length(header: _NpyHeader, there: int, *, name: str) -> None:
     if there < header.n_bytes:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {there} bytes of samples; its header promises {header.n_bytes}. Upload it again")
+        raise BadInputError(
+            Reason.INCOMPLETE, f"{name}: {there:,} bytes of samples are there; its header says {header.n_bytes:,}. Upload it again"
+        )
     if there > header.n_bytes:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: more bytes follow than the {header.n_bytes} of which its header tells")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: it has more bytes than the {header.n_bytes:,} that its header gives")
 
 
 def _shaped(flat: NDArray[np.generic], header: _NpyHeader) -> NDArray[np.generic]:

@@ -78,7 +78,7 @@ def patient_id(text: str) -> str | None:
     elif rounded := _EXPONENT.fullmatch(found):
         first, decimals, exponent = rounded[1], rounded[2], int(rounded[3])
         if len(decimals.rstrip("0")) > exponent or (len(decimals) < exponent and len(decimals) >= _DIGITS_SHOWN):
-            raise UnclearError("a table program rounded this number, so it may stand for several patients")
+            raise UnclearError("a spreadsheet rounded this number, so several patients may have it")
         found = first + decimals[:exponent].ljust(exponent, "0")
     bare = _bare(found)
     return None if bare in _NOBODY or _FILLER.fullmatch(bare) else found
@@ -126,7 +126,7 @@ def age_years(text: str) -> float | None:
     if age == HIDDEN_AGE:
         return None
     if age is None or not 0 <= age <= MAX_AGE_YEARS:
-        raise UnclearError(f"an age is a number of years from 0 to {MAX_AGE_YEARS}, or such as 045Y or 90+")
+        raise UnclearError(f"an age is a number of years from 0 to {MAX_AGE_YEARS}, or a text such as 045Y or 90+")
     return age
 
 

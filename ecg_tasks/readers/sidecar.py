@@ -61,7 +61,9 @@ def described(file: Described, files: Mapping[str, bytes], *, name: str) -> Desc
     for key in _KEYS:
         own, added = getattr(file, key), getattr(description, key)
         if own is not None and added is not None and own != added:
-            message = f"{name}: {beside[0]} says {key} {_shown(added)}, and the file itself {_shown(own)}; correct the one that is wrong"
+            message = (
+                f"{name}: {beside[0]} says {key} {_shown(added)}, but the file itself says {_shown(own)}; correct the one that is wrong"
+            )
             raise BadInputError(Reason.UNREADABLE, message)
         merged[key] = added if own is None else own
     return Described(**merged)
@@ -79,13 +81,13 @@ def read_sidecar(data: bytes, *, name: str) -> Described:
         ``unreadable``, with the key at fault; ``too_large``.
     """
     if len(data) > MAX_SIDECAR_BYTES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name} has {len(data)} bytes; at most {MAX_SIDECAR_BYTES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name} has {len(data):,} bytes; the limit is {MAX_SIDECAR_BYTES:,}")
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        raise BadInputError(Reason.UNREADABLE, f"{name} is no JSON; write such as {example(Described())}") from None
+        raise BadInputError(Reason.UNREADABLE, f"{name} is not JSON; an example: {example(Described())}") from None
     if not isinstance(content, dict) or not set(content) <= set(_KEYS):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: only the keys {', '.join(_KEYS)} are read; write such as {example(Described())}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the keys can be {', '.join(_KEYS)}; an example: {example(Described())}")
     fs, unit, leads, axis = (content.get(key) for key in _KEYS)
     if fs is not None and not (_is_number(fs) and FS_RANGE[0] <= fs <= FS_RANGE[1]):
         raise BadInputError(Reason.UNREADABLE, f"{name}: fs must be a number of Hz from {FS_RANGE[0]:g} to {FS_RANGE[1]:g}")
@@ -96,7 +98,7 @@ def read_sidecar(data: bytes, *, name: str) -> Described:
             Reason.UNREADABLE, f"{name}: leads must be a list of 1 to {MAX_LEADS} different names, such as {example(Described())}"
         )
     if axis is not None and (isinstance(axis, bool) or axis not in (0, 1, 2)):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: axis must be 0, 1 or 2: that of the array along which time runs")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: axis must be 0, 1 or 2: the axis of the array that is the time")
     return Described(fs=None if fs is None else float(fs), unit=unit, leads=None if leads is None else tuple(leads), axis=axis)
 
 
@@ -139,7 +141,7 @@ def missing(description: Described, *, name: str, needs: Sequence[str] = ("fs", 
         return None
     words = {"fs": "the sampling rate", "unit": "the unit", "leads": "the names of the leads", "axis": "the axis of time"}
     line = example(description, only=lacking)
-    sentence = f"{name} does not say {', '.join(words[key] for key in lacking)}, and nothing is guessed"
+    sentence = f"{name} does not give {', '.join(words[key] for key in lacking)}, and nothing is guessed"
     return BadInputError(Reason.UNIT_UNKNOWN, f"{sentence}. Put {sidecars_of(name)[-1]} into its folder, with the true values: {line}")
 
 

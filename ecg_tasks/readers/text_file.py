@@ -38,7 +38,7 @@ def unpack(data: bytes, *, name: str, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     text = _gunzip(data, name=name, max_bytes=max_bytes) if data.startswith(GZIP_MAGIC) else data
     text = _as_utf8(text, name=name, max_bytes=max_bytes)
     if len(text) > max_bytes:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {max_bytes} bytes of text; split the file")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {max_bytes:,} bytes of text; split the file")
     if not text.strip():
         raise BadInputError(Reason.UNREADABLE, f"{name}: the file is empty")
     if b"\0" in text:
@@ -84,7 +84,7 @@ def _as_utf8(text: bytes, *, name: str, max_bytes: int) -> bytes:
                 break
     except UnicodeDecodeError as error:
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: the file is marked as {encoding.upper()} and is not ({error.reason}); save it as UTF-8"
+            Reason.UNREADABLE, f"{name}: the file is marked as {encoding.upper()} but is not ({error.reason}); save it as UTF-8"
         ) from None
     return b"".join(parts).removeprefix(_UTF8_BOM)
 
@@ -110,7 +110,7 @@ def _gunzip(data: bytes, *, name: str, max_bytes: int) -> bytes:
     while data[at : at + len(GZIP_MAGIC)] == GZIP_MAGIC and room > 0:
         n_members += 1
         if n_members > MAX_GZIP_MEMBERS:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_GZIP_MEMBERS} gzip members; pack the text as one")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: more than {MAX_GZIP_MEMBERS:,} gzip members; compress the text as one")
         unpacker = zlib.decompressobj(_GZIP_WINDOW)
         size = _FIRST_PIECE
         while not unpacker.eof and at < len(data) and room > 0:
@@ -118,7 +118,7 @@ def _gunzip(data: bytes, *, name: str, max_bytes: int) -> bytes:
             try:
                 part = unpacker.decompress(piece, room)
             except zlib.error as error:
-                raise BadInputError(Reason.UNREADABLE, f"{name}: damaged gzip stream ({error})") from None
+                raise BadInputError(Reason.UNREADABLE, f"{name}: the gzip stream is damaged ({error})") from None
             at += len(piece) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data)
             size = min(2 * size, _LARGEST_PIECE)
             room -= len(part)

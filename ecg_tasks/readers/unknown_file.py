@@ -7,9 +7,9 @@ from ecg_tasks.readers.xml_formats.text import root_name
 _EXPORT = "export the recording as SCP-ECG, HL7 aECG or WFDB (.hea with .dat)"
 _UNPACK = "unpack it and drop the file"
 """For formats that are read, in a file that is packed: as they are, their readers know them."""
-_ARCHIVE = "drop it by itself, in no other archive, under a name that ends with"
-_PICTURE = f"a picture, which holds no signal; {_EXPORT}"
-_LEAD_I = "lead I alone, while lead II is needed, or two other limb leads"
+_ARCHIVE = "drop it alone, not inside another archive, under a name that ends with"
+_PICTURE = f"a picture, which has no signal; {_EXPORT}"
+_LEAD_I = "only lead I; lead II is needed, or two other limb leads"
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF", f"a PDF: a picture of a recording, without its signal; {_EXPORT}"),
     (0, b"\x89PNG", _PICTURE),
@@ -22,15 +22,15 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (128, b"DICM", f"DICOM; {_UNPACK}"),
     (0, b"\xffBIOSEMI", f"BDF; {_UNPACK}"),
     (0, b"0       ", f"EDF; {_UNPACK}"),
-    (0, b"@ MFR ", f"MFER, as Nihon Kohden's and Fukuda Denshi's devices write it; {_EXPORT}"),
-    (0, b"ALIVE\0", f"a Kardia recording (AliveCor), as a rule {_LEAD_I}"),
+    (0, b"@ MFR ", f"MFER, the format of devices by Nihon Kohden and Fukuda Denshi; {_EXPORT}"),
+    (0, b"ALIVE\0", f"a Kardia recording (AliveCor), usually with {_LEAD_I}"),
     (0, b"MATLAB 5.0", f"a MATLAB file; {_UNPACK}"),
     (0, b"\x89HDF\r\n\x1a\n", f"HDF5; {_UNPACK}"),
     (0, b"\x93NUMPY", f"a NumPy array; {_UNPACK}"),
     (0, b"PAR1", f"Parquet; {_UNPACK}"),
-    (0, b"{\\rtf", f"a text document, which holds no signal; {_EXPORT}"),
+    (0, b"{\\rtf", f"a text document, which has no signal; {_EXPORT}"),
     (0, b"\xd0\xcf\x11\xe0", "an old Excel, Word or Office file; save a table as CSV"),
-    (257, b"ustar", f"a tar archive; {_ARCHIVE} .tar, or .tar.gz where it is packed with gzip"),
+    (257, b"ustar", f"a tar archive; {_ARCHIVE} .tar, or .tar.gz if it is compressed with gzip"),
     (0, b"BZh", "bzip2; unpack it, or use gzip"),
     (0, b"\xfd7zXZ\0", "xz; unpack it, or use gzip"),
     (0, b"\x28\xb5\x2f\xfd", "zstd; unpack it, or use gzip"),
@@ -38,13 +38,13 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Rar!", "a RAR archive; unpack it and drop the files"),
     *((0, b"\x80%c" % version, "a Python pickle, which is never opened") for version in range(2, 6)),
 )
-_WEB_PAGE = "a web page, perhaps an error's instead of the file that was asked for"
+_WEB_PAGE = "a web page, perhaps an error page instead of the file"
 _FHIR = f"a FHIR resource; {_EXPORT}"
 _ROOTS = MappingProxyType(
     {
         "ecg": f"Mortara's XML (ELI, Welch Allyn); {_EXPORT}",
         "examdescript": f"Schiller's XML; {_EXPORT}",
-        "healthdata": f"an export of Apple Health, whose ECGs hold {_LEAD_I}",
+        "healthdata": f"an export of Apple Health, whose ECGs have {_LEAD_I}",
         "observation": _FHIR,
         "bundle": _FHIR,
         "svg": _PICTURE,
@@ -54,11 +54,11 @@ _ROOTS = MappingProxyType(
 )
 """By the name of the root."""
 _WORDS: tuple[tuple[bytes, str], ...] = (
-    (b"apple watch", f"an ECG of an Apple Watch: {_LEAD_I}"),
-    (b"withings", f"an ECG of a Withings watch: {_LEAD_I}"),
+    (b"apple watch", f"an ECG of an Apple Watch, with {_LEAD_I}"),
+    (b"withings", f"an ECG of a Withings watch, with {_LEAD_I}"),
     (b"valuesampleddata", _FHIR),
     (b'"resourcetype"', _FHIR),
-    (b'"recordedat"', f"a Kardia recording (AliveCor), as a rule {_LEAD_I}"),
+    (b'"recordedat"', f"a Kardia recording (AliveCor), usually with {_LEAD_I}"),
 )
 _BIOPAC_VERSIONS = frozenset({*range(30, 46), 61, 68, 76, 78, 80, 83, 84, 108, 121, 124, 128, 132})
 _BIOPAC_HEADER_BYTES = range(100, 65_536)
@@ -90,7 +90,7 @@ def kind_of(head: bytes) -> str | None:
     text = head.lstrip()[:4096].lower()
     root = root_name(head) or "html" * text.startswith(b"<!doctype html")
     if root or text.startswith(b"<"):
-        return _ROOTS.get(root, "XML of a kind that is not known")
+        return _ROOTS.get(root, "an unknown kind of XML")
     said = next((kind for words, kind in _WORDS if words in text), None)
     return said or ("JSON" if text.startswith((b"{", b"[")) else None)
 
@@ -101,13 +101,13 @@ def sentence(name: str, head: bytes) -> str:
         return f"{name} is empty"
     kind = kind_of(head)
     if kind is None:
-        kind = "text of another kind" if is_text(head) else "nothing that is known here"
-    return f"{name} is in no format that is read here; it looks like {kind}"
+        kind = "some other text" if is_text(head) else "an unknown kind of file"
+    return f"{name} is in a format that is not supported; it looks like {kind}"
 
 
 def _zipped(head: bytes) -> str:
     if b"word/" in head:
-        return f"a Word document, which holds no signal; {_EXPORT}"
+        return f"a Word document, which has no signal; {_EXPORT}"
     if b"[Content_Types].xml" in head or b"xl/" in head:
         return "an Excel or Office file; save the table as CSV"
     return f"a ZIP archive; {_ARCHIVE} .zip"

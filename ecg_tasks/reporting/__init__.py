@@ -1,1 +1,1 @@
-"""Reports people read: templates and figures. Never reads the store."""
+"""Here: the reports that people read: templates and figures. Not here: reading the bucket (``archive``, ``queries``)."""

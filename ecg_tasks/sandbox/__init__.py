@@ -1,7 +1,8 @@
 """Walls that the kernel puts around a process: Landlock for files, seccomp for calls. Not here: what runs within them (``parsing``).
 
-A process walls itself in, for good; its children inherit it. Nothing here needs root, a package, or a container's leave: Landlock is in
-Linux 5.13 and later where it is built in, seccomp in 3.5 and later. Elsewhere, as on macOS, there is neither, and that is told.
+A process puts the walls around itself and can never remove them; its children inherit them. Nothing here needs root, a package, or a right
+of the container. Linux 5.13 and later can have Landlock, and 3.5 and later seccomp. Other systems, such as macOS, have neither, and
+`possible` reports that.
 """
 
 import os
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ecg_tasks.sandbox import landlock, linux, seccomp
 
@@ -37,6 +39,13 @@ class Walls:
         return " and ".join(name for name, stands in there.items() if not stands)
 
 
+class Plan(NamedTuple):
+    """Walls that are ready to be put up: Landlock's rules by their descriptor, and which calls are left."""
+
+    rules: int
+    calls: "seccomp.Calls"
+
+
 def possible() -> Walls:
     """Return which walls this kernel can put up."""
     return Walls(landlock=landlock.version(), seccomp=seccomp.is_possible())
@@ -49,16 +58,23 @@ def libraries() -> tuple[str, ...]:
     return tuple(dict.fromkeys([sys.prefix, sys.base_prefix, *installed, str(package), *_LIBRARIES, *_DEVICES]))
 
 
-def enter(*, reads: Iterable[str], writes: Iterable[str] = (), calls: "seccomp.Calls") -> Walls:
-    """Wall this process in; returns which walls stand. Only one thread may run: what others do is not walled.
+def prepare(*, reads: Iterable[str], writes: Iterable[str] = (), calls: "seccomp.Calls") -> Plan:
+    """Get walls ready; returns what `enter` puts up, in this process or in a fork of it.
 
     Parameters
     ----------
-    reads, writes : folders and files that it may read, or read and write; those that are not there are left out
+    reads, writes : folders and files that may be read, or read and written; those that are not there are left out
     calls : `seccomp.ONLY_COMPUTING`, or `seccomp.NO_NETWORK` for libraries whose calls nobody can list
     """
+    if seccomp.is_possible():
+        seccomp.prepared(calls)
+    return Plan(landlock.ruleset(reads=reads, writes=writes), calls)
+
+
+def enter(plan: Plan) -> Walls:
+    """Wall this process in; returns which walls stand. Only one thread may run: what others do is not walled."""
     linux.forbid_new_privileges()
-    return Walls(landlock=landlock.restrict(reads=reads, writes=writes), seccomp=seccomp.restrict(calls))
+    return Walls(landlock=landlock.restrict(plan.rules), seccomp=seccomp.restrict(plan.calls))
 
 
 def bare_environment() -> dict[str, str]:
@@ -71,4 +87,4 @@ def end_with_parent() -> None:
     linux.signal_at_parents_end(signal.SIGKILL)
 
 
-__all__ = ["Walls", "bare_environment", "end_with_parent", "enter", "libraries", "possible", "seccomp"]
+__all__ = ["Plan", "Walls", "bare_environment", "end_with_parent", "enter", "libraries", "possible", "prepare", "seccomp"]

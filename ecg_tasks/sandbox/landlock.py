@@ -37,27 +37,37 @@ def version() -> int:
     return max(0, linux.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION)))
 
 
-def restrict(*, reads: Iterable[str], writes: Iterable[str]) -> int:
-    """Take all rights to files but those on these paths, TCP and signals to others; returns the version, 0 where it cannot be done."""
+def ruleset(*, reads: Iterable[str], writes: Iterable[str]) -> int:
+    """Return a descriptor of rules that take all rights to files but those on these paths, TCP and signals to others; -1 where none can be.
+
+    It may be made before a fork, which is then walled in by `restrict` alone.
+    """
     known = version()
     if not known:
-        return 0
+        return -1
     rights = (1 << _RIGHTS.get(known, 16)) - 1
     taken = _Ruleset(rights, _TCP if known >= _VERSION_OF_TCP else 0, _OTHERS if known >= _VERSION_OF_SCOPES else 0)
     size = 8 if known < _VERSION_OF_TCP else 16 if known < _VERSION_OF_SCOPES else 24
-    ruleset = linux.syscall(_CREATE, ctypes.byref(taken), ctypes.c_size_t(size), ctypes.c_uint32(0))
-    if ruleset < 0:
+    made = linux.syscall(_CREATE, ctypes.byref(taken), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    if made < 0:
+        return -1
+    for paths, allowed in ((reads, _READ | _LIST), (writes, rights & ~_EXECUTE)):
+        for path in paths:
+            _allow(made, path, allowed & rights)
+    return made
+
+
+def restrict(rules: int) -> int:
+    """Take the rights that a ruleset takes, and close it; returns Landlock's version, 0 where it cannot be done."""
+    if rules < 0:
         return 0
     try:
-        for paths, allowed in ((reads, _READ | _LIST), (writes, rights & ~_EXECUTE)):
-            for path in paths:
-                _allow(ruleset, path, allowed & rights)
-        return known if linux.syscall(_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0)) == 0 else 0
+        return version() if linux.syscall(_RESTRICT, ctypes.c_int(rules), ctypes.c_uint32(0)) == 0 else 0
     finally:
-        os.close(ruleset)
+        os.close(rules)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(rules: int, path: str, rights: int) -> None:
     try:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:  # not there, so there is nothing to allow
@@ -66,6 +76,6 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         if not stat.S_ISDIR(os.fstat(parent).st_mode):
             rights &= _OF_FILES
         rule = _Path(rights, parent)
-        linux.syscall(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_RULE_PATH), ctypes.byref(rule), ctypes.c_uint32(0))
+        linux.syscall(_ADD_RULE, ctypes.c_int(rules), ctypes.c_int(_RULE_PATH), ctypes.byref(rule), ctypes.c_uint32(0))
     finally:
         os.close(parent)

@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import cache
 
 from ecg_tasks.sandbox import linux
 
@@ -19,6 +20,8 @@ _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 _X32 = 0x40000000
+_OWN_ID = 0xFFFFFFFF
+"""Stands for the process's own id, which no process has, until that is known."""
 _THREAD = 0x00010000
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _TCGETS = 0x5401
@@ -181,10 +184,18 @@ def restrict(rule: Calls) -> bool:
     """Take the calls that the rule does not leave; returns whether that was done. It cannot be undone."""
     if not is_possible():
         return False
-    steps = _steps(rule, *_MACHINES[platform.machine()], pid=os.getpid())
-    filters = (_Filter * len(steps))(*(_Filter(*step) for step in steps))
-    program = _Program(len(steps), filters)
+    program, of_own_id = prepared(rule)
+    for step in of_own_id:
+        program.filters[step].k = os.getpid()
     return linux.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), ctypes.byref(program)) == 0
+
+
+@cache
+def prepared(rule: Calls) -> tuple[_Program, list[int]]:
+    """Return the program of a rule, which a process makes once for itself and its forks, and the steps that compare with its own id."""
+    steps = _steps(rule, *_MACHINES[platform.machine()], pid=_OWN_ID)
+    filters = (_Filter * len(steps))(*(_Filter(*step) for step in steps))
+    return _Program(len(steps), filters), [at for at, step in enumerate(steps) if step[-1] == _OWN_ID]
 
 
 def _steps(rule: Calls, column: int, machine: int, *, pid: int) -> list[_Step]:

@@ -14,7 +14,8 @@ def main() -> None:
     folder, module, *arguments = sys.argv[1:]
     sandbox.end_with_parent()
     reads = [*sandbox.libraries(), "/proc/self"]  # TensorFlow looks up where its own code lies when it fails
-    sandbox.enter(reads=reads, writes=[folder, "/dev/null", "/dev/shm"], calls=sandbox.seccomp.NO_NETWORK)  # noqa: S108 - of libraries
+    writes = [folder, "/dev/null", "/dev/shm"]  # noqa: S108 - of libraries
+    sandbox.enter(sandbox.prepare(reads=reads, writes=writes, calls=sandbox.seccomp.NO_NETWORK))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -1,1 +1,1 @@
-"""Recordings, beats, spectrograms and pictures, as arrays. NumPy; where it is called SciPy, wfdb for one format, OpenCV for PNG; no I/O."""
+"""Here: recordings, beats, spectrograms and pictures as arrays, with NumPy. Not here: reading or writing files."""

@@ -11,14 +11,15 @@ References
 Bounds over all leads together: Kligfield et al., Circulation 115(10), 2007. LUDB: Kalyakulina et al., IEEE Access 8, 2020.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_tasks.signals.middle import mean_along, median_along, middle_of
+from ecg_tasks.signals.middle import mean_along, median_along, median_kept, median_of
 from ecg_tasks.signals.typical_beat import TypicalBeat
 
 
@@ -94,158 +95,234 @@ class Bounds:
     t_off_s: float | None
 
 
-def bounds(beat: TypicalBeat) -> Bounds:
-    """Find the bounds of the waves of a beat."""
-    stimulus = _stimulus(beat)
-    slopes = _Slopes(beat.median, fs=beat.fs)
-    on, off = _qrs(beat, slopes if stimulus is None else _Slopes(_without(beat.median, stimulus), fs=beat.fs))
-    if stimulus is not None:
-        on = min(on, (stimulus - beat.r_peak - 1) / beat.fs)
-    t_off = _t_off(beat, slopes, on, off)
-    return Bounds(p_on_s=_p_on(beat, slopes, on, 0.0 if t_off is None else t_off), qrs_on_s=on, qrs_off_s=off, t_off_s=t_off)
+def bounds(beats: Sequence[TypicalBeat]) -> list[Bounds]:
+    """Find the bounds of the waves of beats that have one rate and length, each as it would be alone."""
+    if not beats:
+        return []
+    batch = _Batch(beats)
+    stimulus = _stimulus(batch)
+    slopes = _Slopes(batch.median, batch.n_leads, fs=batch.fs)
+    on, off = _qrs(batch, slopes if (stimulus < 0).all() else _Slopes(_without(batch.median, stimulus), batch.n_leads, fs=batch.fs))
+    on = np.where(stimulus < 0, on, np.minimum(on, (stimulus - batch.r_peak - 1) / batch.fs))
+    t_off = _t_off(batch, slopes, on, off)
+    p_on = _p_on(batch, slopes, on, np.where(np.isnan(t_off), 0.0, t_off))
+    return [
+        Bounds(p_on_s=None if isnan(p) else p, qrs_on_s=q, qrs_off_s=j, t_off_s=None if isnan(t) else t)
+        for p, q, j, t in zip(*(one.tolist() for one in (p_on, on, off, t_off)), strict=True)
+    ]
+
+
+class _Batch:
+    """Beats in one array: ``median`` has shape (n, n_leads, n_samples), mV; leads that a beat does not have are zero, and add nothing."""
+
+    def __init__(self, beats: Sequence[TypicalBeat]) -> None:
+        self.beats = beats
+        self.fs, self.r_peak, n_samples = beats[0].fs, beats[0].r_peak, beats[0].median.shape[1]
+        self.n_leads = np.array([len(beat.leads) for beat in beats])
+        self.rr_s = np.array([beat.rr_s for beat in beats])
+        self.median = np.zeros((len(beats), self.n_leads.max(), n_samples), np.float32)
+        for row, beat in zip(self.median, beats, strict=True):
+            row[: len(beat.leads)] = beat.median
+
+    def repeated(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which beats look alike over these samples, that are enough, in most of the beats that they are the median of."""
+        long_enough = (end - begin >= SHORTEST_S * self.fs).nonzero()[0]
+        return np.array([row for row in long_enough.tolist() if _is_repeated(self.beats[row], begin[row], end[row])], dtype=np.int64)
 
 
 class _Slopes:
-    """The slopes of a beat's leads, smoothed by each width once."""
+    """The slopes of beats' leads, smoothed by each width once.
 
-    def __init__(self, median: NDArray[np.float32], *, fs: float) -> None:
+    Parameters
+    ----------
+    median : shape (n, n_leads, n_samples), mV
+    n_leads : shape (n,), so many leads each beat has; others are zero
+    fs : Hz
+    """
+
+    def __init__(self, median: NDArray[np.float32], n_leads: NDArray[np.int64], *, fs: float) -> None:
         self.fs = fs
-        self._median = median.astype(np.float64)
+        self._median, self._n_leads = median.astype(np.float64), n_leads
         self._leads: dict[float, NDArray[np.float64]] = {}
         self._together: dict[float, NDArray[np.float64]] = {}
 
     def leads(self, smooth_s: float) -> NDArray[np.float64]:
-        """Return the slope of each lead in mV/s, shape (n_leads, n_samples)."""
+        """Return the slope of each lead in mV/s, shape (n, n_leads, n_samples)."""
         from scipy.ndimage import correlate1d
 
         if smooth_s not in self._leads:
-            slope = correlate1d(self._median, _bell(smooth_s * self.fs), axis=1, output=np.empty_like(self._median))
+            slope = correlate1d(self._median, _bell(smooth_s * self.fs, order=1), output=np.empty_like(self._median))
             self._leads[smooth_s] = slope * self.fs
         return self._leads[smooth_s]
 
     def together(self, smooth_s: float) -> NDArray[np.float64]:
-        """Return the root mean square of all leads' slopes, shape (n_samples,)."""
+        """Return the root mean square of all leads' slopes, shape (n, n_samples)."""
         if smooth_s not in self._together:
-            self._together[smooth_s] = _rms(self.leads(smooth_s))
+            self._together[smooth_s] = _rms(self.leads(smooth_s), self._n_leads)
         return self._together[smooth_s]
+
+    def by(self, way: Way, rows: NDArray[np.int64], near: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how steep the leads of these beats are together, each lead in its own unit if the way says so, shape (n_rows, n_samples).
+
+        Parameters
+        ----------
+        near : shape (n_rows, n_near), samples in which a lead's own steepest slope is looked for
+        """
+        if not way.own:
+            return self.together(way.smooth_s)[rows]
+        leads, n_leads = self.leads(way.smooth_s)[rows], self._n_leads[rows]
+        own = np.abs(np.take_along_axis(leads, near[:, None], axis=2)).max(axis=2)
+        middle = median_kept(own, np.arange(own.shape[1]) < n_leads[:, None])
+        return _rms(leads / np.maximum(own, (way.own * middle + 1e-9)[:, None])[:, :, None], n_leads)
 
 
 @lru_cache(maxsize=64)
-def _bell(width: float) -> NDArray[np.float64]:
-    """Return the weights by which SciPy's Gaussian filter takes the first derivative, as it answers an impulse."""
+def _bell(width: float, *, order: int) -> NDArray[np.float64]:
+    """Return the weights of SciPy's Gaussian filter, or (order 1) of its first derivative, as it answers an impulse."""
     from scipy.ndimage import gaussian_filter1d
 
     reach = int(4 * width + 0.5)
     impulse = np.zeros(2 * reach + 1)
     impulse[reach] = 1
-    return np.ascontiguousarray(gaussian_filter1d(impulse, width, order=1, mode="constant")[::-1])
+    return np.ascontiguousarray(gaussian_filter1d(impulse, width, order=order, mode="constant")[::-1])
 
 
-def _qrs(beat: TypicalBeat, slopes: _Slopes) -> tuple[float, float]:
-    fs, r = beat.fs, beat.r_peak
-    core = slice(r - round(QRS_CORE_S * fs), r + round(QRS_CORE_S * fs))
-    first, last = r - round(QRS_BEFORE_S * fs), r + round(QRS_AFTER_S * fs)
-    on = _by(QRS_ON, slopes, beat, core, lambda speed, way: _left(speed, *_from_core(speed, core, way, which=0), first))
-    off = _by(QRS_OFF, slopes, beat, core, lambda speed, way: _right(speed, *_from_core(speed, core, way, which=-1), last))
-    return on, off
+def _qrs(batch: _Batch, slopes: _Slopes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    fs, r = batch.fs, batch.r_peak
+    rows = np.arange(len(batch.beats))
+    core = np.arange(r - round(QRS_CORE_S * fs), r + round(QRS_CORE_S * fs))
+
+    def find(ways: tuple[Way, ...], stop: int) -> NDArray[np.float64]:
+        def one(speed: NDArray[np.float64], way: Way) -> NDArray[np.float64]:
+            inside = speed[:, core]
+            steepest = inside.argmax(axis=1)
+            steep = inside >= STEEP * inside[rows, steepest][:, None]
+            flank = core[0] + (_first(steep) if stop < r else _last(steep))  # the outermost on the way
+            return _flat(speed, flank, _level(way, speed, core[0] + steepest), np.full(len(rows), stop))
+
+        return _by(ways, batch, slopes, rows, near=np.broadcast_to(core, (len(rows), len(core))), find=one)
+
+    return find(QRS_ON, r - round(QRS_BEFORE_S * fs)), find(QRS_OFF, r + round(QRS_AFTER_S * fs))
 
 
-def _from_core(speed: NDArray[np.float64], core: slice, way: Way, *, which: int) -> tuple[int, float]:
-    """Return the first (0) or last (-1) steep sample in the core of the QRS complex, and the level at which that begins or ends."""
-    inside = speed[core]
-    steepest = int(inside.argmax())
-    flank = core.start + int((inside >= STEEP * inside[steepest]).nonzero()[0][which])
-    return flank, _level(way, speed, core.start + steepest)
-
-
-def _level(way: Way, speed: NDArray[np.float64], at: int) -> float:
+def _level(way: Way, speed: NDArray[np.float64], at: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how steep the leads may be where a wave ends whose steepest place is at this sample."""
-    return min(way.share * float(speed[at]), way.fixed_mv_s)
+    return np.minimum(way.share * speed[np.arange(len(at)), at], way.fixed_mv_s)
 
 
-def _t_off(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, qrs_off_s: float) -> float | None:
-    fs, r, rr = beat.fs, beat.r_peak, beat.rr_s
-    latest_s = min(qrs_on_s + QT_S * rr**0.5, rr - NEXT_S)
-    begin, end = r + round((qrs_off_s + T_BEGIN_S) * fs), min(r + round(latest_s * fs), beat.median.shape[1] - 1)
-    if end - begin < SHORTEST_S * fs or not _is_repeated(beat, begin, end):
-        return None
-    flank = begin + int(_humps(slopes.together(T_OFF[0].smooth_s)[begin:end])[-1])
-    near, last = _around(flank, T_REACH_S * fs), min(flank + round(T_FALL_S * fs), end)
-    return _by(T_OFF, slopes, beat, near, lambda speed, way: _right(speed, flank, _level(way, speed, flank), last))
+def _t_off(batch: _Batch, slopes: _Slopes, qrs_on_s: NDArray[np.float64], qrs_off_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where T ends, s; NaN where there is none."""
+    fs, r, rr = batch.fs, batch.r_peak, batch.rr_s
+    latest_s = np.minimum(qrs_on_s + QT_S * np.array([one**0.5 for one in rr.tolist()]), rr - NEXT_S)
+    begin, end = r + _rounded((qrs_off_s + T_BEGIN_S) * fs), np.minimum(r + _rounded(latest_s * fs), batch.median.shape[2] - 1)
+    rows = batch.repeated(begin, end)
+    found = np.full(len(batch.beats), np.nan)
+    if len(rows):
+        flank = _last(_humps(slopes.together(T_OFF[0].smooth_s)[rows], begin[rows], end[rows]))
+        near, last = _around(flank, T_REACH_S * fs, batch), np.minimum(flank + round(T_FALL_S * fs), end[rows])
+        found[rows] = _by(
+            T_OFF, batch, slopes, rows, near=near, find=lambda speed, way: _flat(speed, flank, _level(way, speed, flank), last)
+        )
+    return found
 
 
-def _p_on(beat: TypicalBeat, slopes: _Slopes, qrs_on_s: float, t_off_s: float) -> float | None:
-    fs, r, rr = beat.fs, beat.r_peak, beat.rr_s
-    earliest_s = max(qrs_on_s - PR_S, t_off_s - rr)
-    begin, end = max(r + round(earliest_s * fs), 0), r + round((qrs_on_s - P_END_S) * fs)
-    if end - begin < SHORTEST_S * fs or not _is_repeated(beat, begin, end):
-        return None
-    before_s = qrs_on_s - (np.arange(begin, end + 1) - r) / fs
+def _p_on(batch: _Batch, slopes: _Slopes, qrs_on_s: NDArray[np.float64], t_off_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where P begins, s; NaN where there is none."""
+    fs, r = batch.fs, batch.r_peak
+    earliest_s = np.maximum(qrs_on_s - PR_S, t_off_s - batch.rr_s)
+    begin, end = np.maximum(r + _rounded(earliest_s * fs), 0), r + _rounded((qrs_on_s - P_END_S) * fs)
+    rows = batch.repeated(begin, end)
+    found = np.full(len(batch.beats), np.nan)
+    if len(rows):
+        peak = _p_peak(batch, rows, begin[rows], end[rows], qrs_on_s[rows])
+        first = np.maximum(begin[rows], peak - round(P_RISE_S * fs))
+        rises = peak - first >= 2  # noqa: PLR2004 - else it falls from the start on: the end of T, or of nothing
+        rows, peak, first = rows[rises], peak[rises], first[rises]
+        flank = _first(_humps(slopes.together(P_ON[0].smooth_s)[rows], first, peak + 1))
+        near = _around(flank, P_REACH_S * fs, batch)
+        found[rows] = _by(
+            P_ON, batch, slopes, rows, near=near, find=lambda speed, way: _flat(speed, flank, _level(way, speed, flank), first)
+        )
+    return found
+
+
+def _p_peak(
+    batch: _Batch, rows: NDArray[np.int64], begin: NDArray[np.int64], end: NDArray[np.int64], qrs_on_s: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the sample between these, both included, where all leads are farthest from a line, the likelier the nearer to usual."""
+    at = np.arange((end - begin).max() + 1)
+    before_s = qrs_on_s[:, None] - (begin[:, None] + at - batch.r_peak) / batch.fs
     likely = np.clip(1 - (before_s - USUAL_S) / (2 * (PR_S - USUAL_S)), 0.5, 1)
-    peak = begin + int((_heights(beat.median[:, begin : end + 1], width=0.01 * fs) * likely).argmax())
-    first = max(begin, peak - round(P_RISE_S * fs))
-    if peak - first < 2:  # noqa: PLR2004 - it falls from the start on: the end of T, or of nothing
-        return None
-    flank = first + int(_humps(slopes.together(P_ON[0].smooth_s)[first : peak + 1])[0])
-    return _by(P_ON, slopes, beat, _around(flank, P_REACH_S * fs), lambda speed, way: _left(speed, flank, _level(way, speed, flank), first))
+    heights = _heights(batch.median[rows], begin, end, width=0.01 * batch.fs, n_leads=batch.n_leads[rows])
+    return np.asarray(begin + np.where(at <= (end - begin)[:, None], heights * likely, -np.inf).argmax(axis=1))
 
 
 def _by(
     ways: tuple[Way, ...],
+    batch: _Batch,
     slopes: _Slopes,
-    beat: TypicalBeat,
-    near: slice,
-    find: Callable[[NDArray[np.float64], Way], float],
-) -> float:
-    """Return the median of what several ways find, s from the R peak.
+    rows: NDArray[np.int64],
+    *,
+    near: NDArray[np.int64],
+    find: Callable[[NDArray[np.float64], Way], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Return the median of what several ways find in these beats, s from the R peak, shape (n_rows,).
 
     Parameters
     ----------
-    near : samples in which a lead's own steepest slope is looked for
+    near : shape (n_rows, n_near), samples in which a lead's own steepest slope is looked for
     find : given how steep the leads are together, and the way, the sample of the bound
     """
-    found = []
-    for way in ways:
-        speed = slopes.together(way.smooth_s)
-        if way.own:
-            leads = slopes.leads(way.smooth_s)
-            own = np.abs(leads[:, near]).max(axis=1)
-            speed = _rms(leads / np.maximum(own, way.own * middle_of(own) + 1e-9)[:, None])
-        found.append((find(speed, way) - beat.r_peak) / beat.fs + way.shift_s)
-    return middle_of(found)
+    found = [(find(slopes.by(way, rows, near), way) - batch.r_peak) / batch.fs + way.shift_s for way in ways]
+    return np.asarray(median_of(found), dtype=np.float64)
 
 
-def _stimulus(beat: TypicalBeat) -> int | None:
-    """Return the sample of a pacemaker's stimulus before the QRS complex, which counts as its begin; None where none is seen.
+def _stimulus(batch: _Batch) -> NDArray[np.int64]:
+    """Return the sample of a pacemaker's stimulus before each QRS complex, which counts as its begin; -1 where none is seen.
 
     It is a step up and down within two samples, after which all leads are where they were before. At a low rate it is not there any more.
     """
-    x, r = beat.median, beat.r_peak
-    if beat.fs < STIMULUS_FS:
-        return None
-    k = np.arange(r - round(QRS_BEFORE_S * beat.fs), r - round(0.02 * beat.fs))
-    height = _rms(x[:, k] - (x[:, k - 2] + x[:, k + 2]) / 2)
-    before, after = (mean_along(np.array([x[:, k + move] for move in moves]), 0) for moves in ((-5, -4, -3), (3, 4, 5)))
-    found = ((height >= STIMULUS_MV) & (height >= STIMULUS_RETURNS * (_rms(after - before) + 0.02))).nonzero()[0]
-    return int(k[found[0]]) if len(found) else None
+    x, r = batch.median, batch.r_peak
+    if batch.fs < STIMULUS_FS:
+        return np.full(len(x), -1)
+    first, last = r - round(QRS_BEFORE_S * batch.fs), r - round(0.02 * batch.fs)
+
+    def moved(by: int) -> NDArray[np.float32]:
+        return x[:, :, first + by : last + by]
+
+    height = _rms(moved(0) - (moved(-2) + moved(2)) / 2, batch.n_leads)
+    before, after = ((moved(near) + moved(near + 1) + moved(near + 2)) / 3 for near in (-5, 3))
+    found = (height >= STIMULUS_MV) & (height >= STIMULUS_RETURNS * (_rms(after - before, batch.n_leads) + 0.02))
+    return np.where(found.any(axis=1), first + _first(found), -1)
 
 
-def _without(median: NDArray[np.float32], stimulus: int) -> NDArray[np.float32]:
-    """Return the beat with a straight line over the stimulus."""
-    first, last = stimulus - 3, stimulus + 4
-    line = np.linspace(0, 1, last - first + 1, dtype=np.float32)
+def _without(median: NDArray[np.float32], stimulus: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the beats with a straight line over each stimulus."""
     changed = median.copy()
-    changed[:, first : last + 1] = median[:, [first]] * (1 - line) + median[:, [last]] * line
+    for row in (stimulus >= 0).nonzero()[0]:
+        first, last = stimulus[row] - 3, stimulus[row] + 4
+        line = np.linspace(0, 1, last - first + 1, dtype=np.float32)
+        changed[row, :, first : last + 1] = median[row, :, [first]].T * (1 - line) + median[row, :, [last]].T * line
     return changed
 
 
-def _heights(part: NDArray[np.float32], *, width: float) -> NDArray[np.float64]:
-    """Return how far all leads together are from the straight lines between the ends of this part, mV, shape (n_samples,)."""
-    from scipy.ndimage import gaussian_filter1d
+def _heights(
+    median: NDArray[np.float32], begin: NDArray[np.int64], end: NDArray[np.int64], *, width: float, n_leads: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return how far all leads together are from the straight lines between the ends of these parts, both included, mV.
 
-    smooth = gaussian_filter1d(part, width, axis=1)
-    line = np.linspace(0, 1, part.shape[1], dtype=np.float32)
-    return _rms(smooth - smooth[:, :1] * (1 - line) - smooth[:, -1:] * line)
+    Shape (n, n_longest): each from its own first sample on; what stands behind its last one means nothing.
+    """
+    from scipy.ndimage import correlate1d
+
+    bell = _bell(width, order=0)
+    reach, longest, n = len(bell) // 2, (end - begin).max() + 1, (end - begin + 1)[:, None]
+    place = np.arange(-reach, longest + reach) % (2 * n)
+    mirrored = begin[:, None] + np.minimum(place, 2 * n - 1 - place)  # beyond its ends a part goes on as in a mirror
+    smooth = correlate1d(np.take_along_axis(median, mirrored[:, None], axis=2), bell)[:, :, reach : reach + longest]
+    line = (np.arange(longest) / (n - 1)).astype(np.float32)[:, None]
+    last = np.take_along_axis(smooth, (n - 1)[:, None], axis=2)
+    return _rms(smooth - smooth[:, :, :1] * (1 - line) - last * line, n_leads)
 
 
 def _is_repeated(beat: TypicalBeat, begin: int, end: int) -> bool:
@@ -255,35 +332,48 @@ def _is_repeated(beat: TypicalBeat, begin: int, end: int) -> bool:
     return float(median_along(np.einsum("lbt,lt->b", parts, median) / (size + 1e-12))) >= REPEATED
 
 
-def _rms(slopes: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(np.sqrt(mean_along(slopes**2, 0)), dtype=np.float64)
+def _rms(values: NDArray[np.floating], n_leads: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the root mean square over so many leads, shape (n, n_samples)."""
+    return np.asarray(np.sqrt(np.add.reduce(values**2, axis=1) / n_leads[:, None].astype(values.dtype)), dtype=np.float64)
 
 
-def _around(at: int, reach: float) -> slice:
-    return slice(max(at - round(reach), 0), at + round(reach) + 1)
+def _rounded(samples: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.asarray(np.rint(samples), dtype=np.int64)
 
 
-def _humps(speed: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the local maxima that reach ``HUMP`` of the largest one; the largest sample where there are none."""
-    inner = ((speed[1:-1] >= speed[:-2]) & (speed[1:-1] > speed[2:])).nonzero()[0] + 1
-    if not len(inner):
-        return np.array([int(speed.argmax())])
-    return np.asarray(inner[speed[inner] >= HUMP * speed[inner].max()])
+def _around(at: NDArray[np.int64], reach: float, batch: _Batch) -> NDArray[np.int64]:
+    """Return the samples around each of these, shape (n, n_near), the outermost again where the beat ends."""
+    return np.asarray(np.clip(at[:, None] + np.arange(-round(reach), round(reach) + 1), 0, batch.median.shape[2] - 1))
 
 
-def _left(speed: NDArray[np.float64], start: int, level: float, first: int) -> float:
-    """Return the place, between samples, where the speed falls to a level on the way from ``start`` to ``first``; else the flattest one."""
-    first = max(first, 0)
-    below = (speed[first:start] <= level).nonzero()[0]
-    if not len(below):
-        return float(first + speed[first : start + 1].argmin())
-    at = first + int(below[-1])
-    return at + float((level - speed[at]) / (speed[at + 1] - speed[at]))
+def _first(found: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.asarray(found.argmax(axis=1))
 
 
-def _right(speed: NDArray[np.float64], start: int, level: float, last: int) -> float:
-    below = (speed[start + 1 : last + 1] <= level).nonzero()[0]
-    if not len(below):
-        return float(start + speed[start : last + 1].argmin())
-    at = start + 1 + int(below[0])
-    return at - float((level - speed[at]) / (speed[at - 1] - speed[at]))
+def _last(found: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.asarray(found.shape[1] - 1 - found[:, ::-1].argmax(axis=1))
+
+
+def _humps(speed: NDArray[np.float64], begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which samples before ``end`` are local maxima that reach ``HUMP`` of the largest one; where there are none, the largest is."""
+    at = np.arange(speed.shape[1])
+    inner = (at > begin[:, None]) & (at < end[:, None] - 1)
+    inner[:, 1:-1] &= (speed[:, 1:-1] >= speed[:, :-2]) & (speed[:, 1:-1] > speed[:, 2:])
+    largest = np.where(inner, speed, -np.inf).max(axis=1)
+    inside = (at >= begin[:, None]) & (at < end[:, None])
+    steepest = np.where(inside, speed, -np.inf).argmax(axis=1)
+    high = inner & (speed >= HUMP * largest[:, None])
+    return np.asarray(np.where(np.any(inner, axis=1, keepdims=True), high, at == steepest[:, None]))
+
+
+def _flat(speed: NDArray[np.float64], start: NDArray[np.int64], level: NDArray[np.float64], stop: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the place, between samples, where the speed falls to a level on the way from ``start`` to ``stop``; else the flattest one."""
+    at, step = np.arange(speed.shape[1]), np.where(stop < start, -1, 1)
+    way = (at >= np.minimum(start, stop)[:, None]) & (at <= np.maximum(start, stop)[:, None])
+    below = way & (speed <= level[:, None]) & (at != start[:, None])
+    place = np.asarray(np.where(way, speed, np.inf).argmin(axis=1), dtype=np.float64)
+    found = below.any(axis=1).nonzero()[0]
+    near = np.where(step < 0, _last(below), _first(below))[found]
+    here, beside = speed[found, near], speed[found, near - step[found]]
+    place[found] = near - step[found] * ((level[found] - here) / (beside - here))
+    return place

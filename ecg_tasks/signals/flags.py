@@ -53,26 +53,28 @@ class Flag(StrEnum):
 
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
-        Flag.FLAT: "The signal stands still for a part of the time.",
+        Flag.FLAT: "The signal does not change for a part of the time.",
         Flag.CLIPPED: "The signal is cut off at its highest or lowest value.",
         Flag.BASELINE_WANDER: "The baseline moves by several millivolts.",
         Flag.NOISE: "Noise covers the small waves.",
         Flag.MAINS: "Hum of the mains, 50 or 60 Hz, covers the small waves.",
-        Flag.LEAD_OFF: "A lead carries no signal.",
+        Flag.LEAD_OFF: "A lead has no signal.",
         Flag.NO_BEATS: "No heartbeat was found.",
-        Flag.DERIVED_LEADS: "Limb leads that are missing in the file were computed from two others.",
-        Flag.TURNED_LEAD: "A lead that the file holds upside down (such as -aVR) was turned.",
+        Flag.DERIVED_LEADS: "Limb leads that the file does not have were computed from two others.",
+        Flag.TURNED_LEAD: "A lead that is stored upside down (such as -aVR) was turned.",
         Flag.INTERPOLATED: "Gaps of at most 40 ms were filled with a straight line.",
         Flag.GAP: "A gap of more than 40 ms was found; the seconds around it were not read.",
-        Flag.PADDED: "The recording is up to 1 % short of ten seconds; its last value was repeated to the end.",
-        Flag.SHORT: "Less than ten seconds could be used: the decision is less certain than that on ten seconds.",
+        Flag.PADDED: "The recording is up to 1 % shorter than ten seconds; its last value was repeated to the end.",
+        Flag.SHORT: "Less than ten seconds could be used: the decision is less certain than on ten seconds.",
         Flag.PARTLY_READ: "A part of the recording was not read.",
-        Flag.LARGE_AMPLITUDE: "The amplitude is several times that of an ECG: check the gain and the unit.",
+        Flag.LARGE_AMPLITUDE: "The amplitude is several times higher than in an ECG: check the gain and the unit.",
         Flag.LEADS_DISAGREE: "The limb leads do not add up (such as III = II - I): their scales differ.",
-        Flag.LEADS_CONTRADICT: "The limb leads contradict one another (such as III = II - I): one is inverted, exchanged or foreign.",
-        Flag.COPIED_LEAD: "Two leads hold the same signal: one of them is a copy.",
+        Flag.LEADS_CONTRADICT: (
+            "The limb leads contradict one another (such as III = II - I): one is inverted, exchanged, or from another recording."
+        ),
+        Flag.COPIED_LEAD: "Two leads have the same signal: one of them is a copy.",
         Flag.SUSPECTED_REVERSAL: "The limb leads do not fit the chest leads: limb electrodes are probably exchanged.",
-        Flag.AGE_OUTSIDE: "The person is younger or older than those that the version was trained on: this is outside its use.",
+        Flag.AGE_OUTSIDE: "The person is younger or older than the people that the version was trained on: it is not meant for this age.",
     }
 )
 """What each flag says to a person."""

@@ -5,7 +5,7 @@ Nothing of it is a diagnosis, and no decision of a model depends on it.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -32,8 +32,8 @@ IRREGULAR = 0.1
 """Where the middle half of the R-R intervals spans more than this share of their median, the rhythm is irregular. One extrasystole does
 not make it so. Of LUDB's recordings 1 to 50 these are two of three with atrial fibrillation, the one with sinus arrhythmia, and one with
 many extrasystoles."""
-_AT_ONCE = 16
-"""Recordings that are measured together: what of them is filtered stays in a processor's cache."""
+_AT_ONCE = 128
+"""Recordings that are measured together."""
 MIN_NET = 0.1
 """A net area of the QRS complexes in I and aVF below this share of all their area points nowhere."""
 
@@ -61,7 +61,7 @@ class NotMeasurable(StrEnum):
 
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
-        NotMeasurable.ONE_BEAT: "the row holds a single beat without its scale",
+        NotMeasurable.ONE_BEAT: "the row has a single beat, without its scale in mV",
         NotMeasurable.LOW_RATE: f"fewer than {MIN_FS:.0f} samples a second",
         NotMeasurable.NO_STRETCH: "no five seconds of signal without a gap",
         NotMeasurable.FEW_BEATS: "fewer than three beats of one shape, or two R-R intervals",
@@ -69,7 +69,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         NotMeasurable.NO_T: "no T wave at the same place in most beats",
         NotMeasurable.IRREGULAR: "the rhythm is irregular",
         NotMeasurable.LIMB_LEADS: "limb leads are missing, or do not add up",
-        NotMeasurable.NO_NET: "the QRS complexes in I and aVF point nowhere",
+        NotMeasurable.NO_NET: "the QRS complexes in I and aVF have no net direction",
     }
 )
 """What each reason says to a person."""
@@ -179,8 +179,9 @@ def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
             alike[record.fs, stretch.samples.shape][index] = stretch
     for (fs, _), stretches in alike.items():
         beats = typical_beats(np.stack([one.samples for one in stretches.values()]), fs=fs)
+        waves = iter(bounds([beat for beat in beats if beat is not None]))
         for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
-            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat)
+            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat, next(waves))
     return [found[index] for index in range(len(records))]
 
 
@@ -199,18 +200,21 @@ def _stretch(record: Record) -> _Stretch | NotMeasurable:
     if record.fs < MIN_FS:
         return NotMeasurable.LOW_RATE
     ready = prepare(record)
-    leads = [lead for lead in STANDARD_LEADS if ready.has((lead,))]
+    there = set(ready.record.leads) - ready.silent
+    leads = [lead for lead in STANDARD_LEADS if lead in there]
     leads = [lead for lead in leads if lead not in ready.gaps] or leads
     stretches = ready.stretches(leads, fs=record.fs) if leads else ()
     if not stretches:
         return NotMeasurable.NO_STRETCH
     start, length = round(stretches[0].start_s * record.fs), round(stretches[0].length_s * record.fs)
-    samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], start : start + length]
+    samples = ready.record.samples[:, start : start + length]
+    if tuple(leads) != ready.record.leads:
+        samples = samples[[ready.record.leads.index(lead) for lead in leads]]
     return _Stretch(ready, leads, samples, start / record.fs)
 
 
-def _of_beat(stretch: _Stretch, beat: TypicalBeat) -> MeasuredBeat:
-    leads, at = tuple(stretch.leads[row] for row in beat.leads), bounds(beat)
+def _of_beat(stretch: _Stretch, beat: TypicalBeat, at: Bounds) -> MeasuredBeat:
+    leads = tuple(stretch.leads[row] for row in beat.leads)
     derived = tuple(lead for lead in leads if lead in stretch.ready.derived)
     values = _intervals(beat, at, stretch.ready, leads)
     return MeasuredBeat(beat=beat, leads=leads, derived=derived, start_s=stretch.start_s, at=at, values=values)
@@ -231,7 +235,6 @@ def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[s
     rhythm = _rhythm(np.diff(beat.r_peaks_s))
     if not rhythm:
         why["rhythm"] = NotMeasurable.FEW_BEATS
-    found = Measurements(rate_bpm=60 / beat.rr_s, rhythm=rhythm, why=why)
     pr_ms = qt_ms = fridericia = bazett = np.nan
     if at.p_on_s is None:
         why["pr_ms"] = NotMeasurable.NO_P
@@ -248,14 +251,16 @@ def _intervals(beat: TypicalBeat, at: Bounds, ready: Prepared, leads: Sequence[s
     axis = _axis_deg(beat, at, ready, leads)
     if isinstance(axis, NotMeasurable):
         why["axis_deg"] = axis
-    return replace(
-        found,
+    return Measurements(
+        rate_bpm=60 / beat.rr_s,
         pr_ms=pr_ms,
         qrs_ms=1000 * (at.qrs_off_s - at.qrs_on_s),
         qt_ms=qt_ms,
         qtc_fridericia_ms=fridericia,
         qtc_bazett_ms=bazett,
         axis_deg=np.nan if isinstance(axis, NotMeasurable) else axis,
+        rhythm=rhythm,
+        why=why,
     )
 
 

@@ -87,6 +87,19 @@ def median_along(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray((ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2)
 
 
+def median_kept(rows: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Return the median along the last axis of those values alone that are kept, one or more of each row.
+
+    Examples
+    --------
+    >>> median_kept(np.array([[1.0, 9.0, 2.0, 3.0]]), np.array([True, False, True, True]))
+    array([2.])
+    """
+    ordered, n = np.sort(np.where(kept, rows, np.inf), axis=-1), np.count_nonzero(kept, axis=-1, keepdims=True)
+    low, high = (np.take_along_axis(ordered, np.broadcast_to(at, (*ordered.shape[:-1], 1)), axis=-1) for at in ((n - 1) // 2, n // 2))
+    return np.asarray((low + high)[..., 0] / 2)
+
+
 def mean_along(values: NDArray[np.floating], axis: int | tuple[int, ...], *, keepdims: bool = False) -> NDArray[np.floating]:
     """Return the mean along axes of small arrays: the bits of their method ``mean``, most of whose time are questions before the sum."""
     total = np.asarray(np.add.reduce(values, axis=axis, keepdims=keepdims))  # type: ignore[call-overload]  # its stubs know no tuple

@@ -1,5 +1,6 @@
 """Here: the beats of a recording and the typical one, fine enough to measure on. Not here: the beat of pictures (``median_beats``)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.signals import filters
 from ecg_tasks.signals.median_beats import QRS_HZ, QRS_S, REFRACTORY_S, WANDER_HZ
-from ecg_tasks.signals.middle import mean_along, median_along, median_of, middle_of
+from ecg_tasks.signals.middle import mean_along, median_along, median_kept, median_of, middle_of
 
 WORKING_HZ = 250.0
 """About this rate is measured at: a faster recording is thinned to it by the mean of neighbouring samples."""
@@ -72,31 +73,37 @@ def typical_beats(samples: NDArray[np.float32], *, fs: float) -> list[TypicalBea
     fs : Hz, ``MIN_FS`` or more
     """
     thinned, fs = _thinned(samples, fs=fs, target_fs=WORKING_HZ)
-    steady = without_wander(thinned, fs=fs)
-    return [_typical(one, peaks, fs=fs) for one, peaks in zip(steady, _r_peaks(thinned, fs=fs), strict=True)]
+    steady, peaks = without_wander(thinned, fs=fs), _r_peaks(thinned, fs=fs)
+    before, after, move = round(BEFORE_S * fs), round(AFTER_S * fs), round(_MOVE_S * fs)
+    inside = [(one >= before + 2 * move) & (one < steady.shape[2] - after - 2 * move) for one in peaks]
+    alike, leads = [np.empty(0, np.int64)] * len(steady), [np.empty(0, np.int64)] * len(steady)
+    for rows in _with_as_many([int(np.count_nonzero(one)) for one in inside]):
+        at, chosen, repeats = _in_step(steady, rows, np.array([peaks[row][inside[row]] for row in rows]), fs=fs)
+        for row, its_peaks, its_alike, its_repeats in zip(rows.tolist(), at, chosen, repeats, strict=True):
+            peaks[row][inside[row]] = its_peaks
+            alike[row], leads[row] = its_peaks[its_alike], (its_repeats >= LEAD_REPEATS).nonzero()[0]
+    typical: list[TypicalBeat | None] = [None] * len(steady)
+    for rows in _with_as_many([len(one) for one in alike]):
+        beats = _cut(steady, rows, np.array([alike[row] for row in rows]) - before, length=before + after)
+        for row, its_beats, median in zip(rows.tolist(), beats, median_of(list(beats.transpose(2, 0, 1, 3))), strict=True):
+            its = leads[row]
+            if len(its):
+                typical[row] = TypicalBeat(
+                    fs=fs, leads=its, r_peaks_s=peaks[row] / fs, beats=its_beats[its], median=median[its], r_peak=before
+                )
+    return typical
 
 
-def _typical(steady: NDArray[np.float32], peaks: NDArray[np.int64], *, fs: float) -> TypicalBeat | None:
-    """Return the most frequent kind of beat of one stretch without wander, given where beats are."""
-    before, after = round(BEFORE_S * fs), round(AFTER_S * fs)
-    move = round(_MOVE_S * fs)
-    inside = (peaks >= before + 2 * move) & (peaks < steady.shape[1] - after - 2 * move)
-    if np.count_nonzero(inside) < ENOUGH_BEATS:
-        return None
-    at = peaks[inside]
-    reach = np.arange(-round(_QRS_REACH_S * fs), round(_QRS_REACH_S * fs) + 1)
-    scaled = _evenly(steady, at[:, None] + reach)
-    shapes = scaled[:, at[:, None] + reach]
-    for _ in range(2):
-        at, shapes = _in_step(scaled, at, _median(shapes[:, _alike(shapes)]), reach=reach, move=move)
-    chosen = _alike(shapes)
-    leads = np.flatnonzero(_repeats(shapes[:, chosen]) >= LEAD_REPEATS)
-    if len(chosen) < ENOUGH_BEATS or not len(leads):
-        return None
-    beats = steady[leads[:, None, None], at[chosen][:, None] + np.arange(-before, after)]
-    all_peaks = peaks.astype(np.float64)
-    all_peaks[inside] = at
-    return TypicalBeat(fs=fs, leads=leads, r_peaks_s=all_peaks / fs, beats=beats, median=_median(beats), r_peak=before)
+def _with_as_many(n_beats: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Return the rows that have as many beats as one another, group by group; those without ``ENOUGH_BEATS`` are left out."""
+    counts = np.array(n_beats)
+    return [(counts == count).nonzero()[0] for count in np.unique(counts) if count >= ENOUGH_BEATS]
+
+
+def _cut(samples: NDArray[np.float32], rows: NDArray[np.int64], first: NDArray[np.int64], *, length: int) -> NDArray[np.float32]:
+    """Return so many samples of these rows from each of their places ``first`` on, shape (n_rows, n_leads, n_places, length)."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, length, axis=2)
+    return np.asarray(windows[rows[:, None, None], np.arange(samples.shape[1])[:, None], first[:, None]])
 
 
 def without_wander(samples: NDArray[np.float32], *, fs: float) -> NDArray[np.float32]:
@@ -141,47 +148,97 @@ def _r_peaks(samples: NDArray[np.float32], *, fs: float) -> list[NDArray[np.int6
     return [np.asarray(np.rint(one * (fs / coarse_fs)), dtype=np.int64) for one in peaks]
 
 
-def _evenly(steady: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the leads in units of their own size at these places, so that one with noise of a millivolt counts as any other.
+def _in_step(
+    steady: NDArray[np.float32], rows: NDArray[np.int64], peaks: NDArray[np.int64], *, fs: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]:
+    """Move beats to where each is nearest to the median of those that most are like.
+
+    Parameters
+    ----------
+    steady : shape (n, n_leads, n_samples), of which these rows count
+    peaks : shape (n_rows, n_beats), R peaks, ``_MOVE_S`` twice or more inside
+
+    Returns
+    -------
+    tuple
+        The R peaks; which beats are alike, of the same shape; and how alike these are in each lead, shape (n_rows, n_leads).
+    """
+    reach, move = round(_QRS_REACH_S * fs), round(_MOVE_S * fs)
+    n, (n_rows, n_beats), n_leads = 2 * reach + 1, peaks.shape, steady.shape[1]
+    wide = _cut(steady, rows, peaks - reach - 2 * move, length=n + 4 * move).transpose(0, 2, 3, 1)
+    around = np.ascontiguousarray(wide)
+    around /= _size(around[:, :, 2 * move : 2 * move + n])[:, None, None]
+
+    def at(first: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+        """Return so many samples from each place on, shape (n_rows, n_beats, length * n_leads)."""
+        flat = around.reshape(n_rows, n_beats, -1)
+        every = np.lib.stride_tricks.sliding_window_view(flat, length * n_leads, axis=2)[:, :, ::n_leads]
+        return np.asarray(every[np.arange(n_rows)[:, None], np.arange(n_beats), first])
+
+    first = np.full(peaks.shape, 2 * move)
+    for _ in range(2):
+        shapes = at(first, n).reshape(n_rows, n_beats, n, n_leads)
+        template = _medians(shapes, _alike(_level(shapes)))
+        first = first - move + _nearest(at(first - move, n + 2 * move), template)
+    shapes = _level(at(first, n).reshape(n_rows, n_beats, n, n_leads))
+    chosen = _alike(shapes)
+    return peaks + first - 2 * move, chosen, _repeats(shapes, chosen)
+
+
+def _size(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return each lead's unit, its size in these beats, so that one with noise of a millivolt counts as any other, shape (n_rows, n_leads).
 
     A lead that hardly shows the beats is not made large.
     """
-    around = steady[:, places]
-    size = np.sqrt(mean_along((around - mean_along(around, 2, keepdims=True)) ** 2, (1, 2)))
-    return np.asarray(steady / np.maximum(size, 0.3 * median_along(size) + 1e-9)[:, None], dtype=np.float32)
+    size = np.sqrt(mean_along(_level(shapes) ** 2, (1, 2)))
+    return np.asarray(np.maximum(size, 0.3 * median_along(size)[:, None] + 1e-9), dtype=np.float32)
 
 
-def _alike(shapes: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return which beats are like the beat that most are like; ``shapes`` (n_leads, n_beats, n_samples)."""
-    flat = (shapes - mean_along(shapes, 2, keepdims=True)).transpose(1, 0, 2).reshape(shapes.shape[1], -1)
-    flat /= np.sqrt((flat**2).sum(axis=1, keepdims=True)) + 1e-12
-    alike = flat @ flat.T >= ALIKE
-    return np.asarray(alike[alike.sum(axis=1).argmax()].nonzero()[0])
+def _level(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return beats about their own means; all ``shapes`` have shape (n_rows, n_beats, n_samples, n_leads)."""
+    return np.asarray(shapes - mean_along(shapes, 2, keepdims=True), dtype=np.float32)
 
 
-def _repeats(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how alike the beats are in each lead: the median correlation of one with their mean, shape (n_leads,)."""
-    apart = shapes - mean_along(shapes, 2, keepdims=True)
-    mean = mean_along(apart, 1)
-    size = np.sqrt((apart**2).sum(axis=2) * (mean**2).sum(axis=1)[:, None]) + 1e-12
-    return np.asarray(median_along(np.einsum("lbt,lt->lb", apart, mean) / size), dtype=np.float32)
+def _alike(level: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which beats are like the beat that most are like, shape (n_rows, n_beats)."""
+    flat = level.swapaxes(2, 3).reshape(*level.shape[:2], -1)
+    flat = flat / (np.sqrt((flat**2).sum(axis=2, keepdims=True)) + 1e-12)
+    alike = flat @ flat.swapaxes(1, 2) >= ALIKE
+    return np.asarray(alike[np.arange(len(alike)), alike.sum(axis=2).argmax(axis=1)])
 
 
-def _in_step(
-    steady: NDArray[np.float32], peaks: NDArray[np.int64], template: NDArray[np.float32], *, reach: NDArray[np.int64], move: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return R peaks moved to where each beat is nearest to the template, and the beats there, shape (n_leads, n_beats, n_samples)."""
-    wide = steady[:, peaks[:, None] + np.arange(reach[0] - move, reach[-1] + move + 1)]
-    tried = np.lib.stride_tricks.sliding_window_view(wide, len(reach), axis=2)  # n_leads, n_beats, n_moves, n_samples
-    product = np.einsum("lbmt,lt->bm", tried, template)
-    energy = np.zeros((wide.shape[1], wide.shape[2] + 1), wide.dtype)
-    np.cumsum((wide**2).sum(axis=0), axis=1, out=energy[:, 1:])
-    distance = energy[:, len(reach) :] - energy[:, : -len(reach)] - 2 * product
-    best = distance.argmin(axis=1)
-    moved = np.clip(peaks + best - move, -reach[0] + move, steady.shape[1] - reach[-1] - move - 1)
-    return moved, steady[:, moved[:, None] + reach]
+def _medians(shapes: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the median of each row's chosen beats, shape (n_rows, n_samples, n_leads)."""
+    medians = np.empty((len(shapes), *shapes.shape[2:]), np.float32)
+    counts = chosen.sum(axis=1)
+    for count in np.unique(counts):
+        rows = counts == count
+        beats = shapes[rows][chosen[rows]].reshape(-1, count, *shapes.shape[2:])
+        medians[rows] = median_of(list(beats.swapaxes(0, 1)))
+    return medians
 
 
-def _median(beats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the median of the beats (n_leads, n_beats, n_samples); of an even number, the mean of the middle two."""
-    return np.asarray(median_of(list(beats.swapaxes(0, 1))), dtype=np.float32)
+def _nearest(wide: NDArray[np.float32], template: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return by how many samples the template is moved to where each beat is nearest to it, shape (n_rows, n_beats).
+
+    Parameters
+    ----------
+    wide : shape (n_rows, n_beats, n_wide * n_leads)
+    template : shape (n_rows, n_samples, n_leads)
+    """
+    n_rows, n, n_leads = template.shape
+    tried = np.lib.stride_tricks.sliding_window_view(wide, n * n_leads, axis=2)[:, :, ::n_leads]
+    product = np.einsum("rbmk,rk->rbm", tried, template.reshape(n_rows, -1))
+    squares = (wide.reshape(*wide.shape[:2], -1, n_leads) ** 2).sum(axis=3)
+    energy = np.zeros((*squares.shape[:2], squares.shape[2] + 1), wide.dtype)
+    np.cumsum(squares, axis=2, out=energy[:, :, 1:])
+    return np.asarray((energy[:, :, n:] - energy[:, :, :-n] - 2 * product).argmin(axis=2))
+
+
+def _repeats(level: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how alike the chosen beats are in each lead: the median correlation of one with their mean, shape (n_rows, n_leads)."""
+    n_chosen = chosen.sum(axis=1)[:, None, None].astype(np.float32)
+    mean = np.add.reduce(level * chosen[:, :, None, None], axis=1) / n_chosen
+    size = np.sqrt((level**2).sum(axis=2) * (mean**2).sum(axis=1)[:, None]) + 1e-12
+    correlation = np.einsum("rbtl,rtl->rbl", level, mean) / size
+    return np.asarray(median_kept(correlation.swapaxes(1, 2), chosen[:, None]), dtype=np.float32)

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ecg_tasks import report_columns
-from ecg_tasks.archive import keys, predictions, run_table_writer, tables
+from ecg_tasks import disk_rows, report_columns
+from ecg_tasks.archive import grouped_table, keys, predictions, run_table_writer, tables
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.grouped_table import GroupedTable
 from ecg_tasks.archive.predictions import RunTable, VersionPredictions, join, join_shard
@@ -150,6 +150,27 @@ def test_rows_that_are_alike_are_dealt_into_parts_of_one_size():
     assert parts[in_order].tolist() == sorted(parts.tolist())
 
 
+def test_a_long_table_has_longer_groups(rows, monkeypatch):
+    """Their description stays in memory, so there are not too many; what is read at a time is no longer, and says the same."""
+    monkeypatch.setattr(run_table_writer, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(run_table_writer, "_MOST_GROUPS", 4)
+    monkeypatch.setattr(grouped_table, "_ROWS_AT_ONCE", 16)
+    with RunTableWriter() as writer:
+        writer.append(columns_of(rows))
+        table = writer.finish()
+    groups = pq.ParquetFile(io.BytesIO(b"".join(table.pieces()))).metadata
+    n_rows = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
+    assert len(n_rows) <= 4
+    assert (min(n_rows[:-1]), sum(n_rows)) == (max(n_rows), len(rows))
+    assert {len(part["record_id"]) for part in table.parts()} <= set(range(17))
+    assert list(table.all_rows()) == in_order(rows)
+    assert table.rows(table.order(Query(sort="quality"))) == sorted(in_order(rows), key=lambda row: row["quality"])
+    gone = [row["record_id"] for row in rows[::3]]
+    without = run_table_writer.table_without(table, gone)
+    assert list(without.all_rows()) == [row for row in in_order(rows) if row["record_id"] not in gone]
+    assert pq.ParquetFile(io.BytesIO(b"".join(without.pieces()))).num_row_groups == len(n_rows)
+
+
 def test_a_table_takes_no_more_memory_for_more_rows(rows, monkeypatch):
     """Ids and rows wait on the disk, a sample of the keys tells where parts begin; the file is the same as of one that knows them all."""
     monkeypatch.setattr(run_table_writer, "SORTED_AT_ONCE", 64)
@@ -160,6 +181,7 @@ def test_a_table_takes_no_more_memory_for_more_rows(rows, monkeypatch):
             for start in range(0, len(rows), 7):
                 writer.append(columns_of(rows[start : start + 7]))
             n_kept = sum(map(len, writer._sample))
+            assert all(keys.base is None for keys in writer._sample)  # a view would keep the keys of every row
             written.append(b"".join(writer.finish().pieces()))
         assert n_kept <= 2 * n_sampled
     assert written[0] == written[1]
@@ -289,7 +311,7 @@ def test_what_is_no_row_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="32 lower-case hex digits"):
         run_table([{"record_id": "../../etc/passwd"}])
     for at_once in (1_000_000, 2):
-        monkeypatch.setattr(run_table_writer, "_REPEATS_AT_ONCE", at_once)
+        monkeypatch.setattr(disk_rows, "SORTED_AT_ONCE", at_once)
         with pytest.raises(ValueError, match=f"repeat a record, '{'c' * 32}'"):
             run_table([{"record_id": one * 32, "probability": place / 10} for place, one in enumerate("cabc")])
 

@@ -103,5 +103,5 @@ def test_the_median_beat_is_marked_where_it_was_measured(admin, archive, dated):
 
 def test_a_record_without_a_median_beat_says_why(admin, dated):
     """A single beat has none, and no tab."""
-    assert "There is none: the row holds a single beat without its scale." in admin.get(f"/ecg/records/{dated.beat}/beat").text
+    assert "There is none: the row has a single beat, without its scale in mV." in admin.get(f"/ecg/records/{dated.beat}/beat").text
     assert "Median beat" not in admin.get(f"/ecg/records/{dated.beat}").text

@@ -40,7 +40,7 @@ def test_first_champion_must_beat_guessing_with_its_interval():
     verdict = evaluate_candidate(labels, guessing, None, patients, seed=0)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
     assert verdict.figures["candidate_auroc"].value > 0.5
-    assert "the interval does not lie above 0.5" in verdict.reason
+    assert "a part of the interval is not above 0.5" in verdict.reason
 
 
 def test_chance_hardly_ever_passes():
@@ -62,7 +62,7 @@ def test_first_champion_that_misses_a_floor_says_so():
     verdict = evaluate_candidate(labels, deaf, None, patients, seed=0)
     assert verdict.promote
     assert "a later candidate would be rejected" in verdict.reason
-    assert f"sensitivity of {verdict.sensitivity:.3f} lies below the floor of 0.75" in verdict.reason
+    assert f"sensitivity of {verdict.sensitivity:.3f} is below the minimum of 0.75" in verdict.reason
 
 
 def test_better_candidate_replaces_the_champion():
@@ -93,7 +93,7 @@ def test_a_higher_area_alone_is_not_better():
     for too_little in (None, NewData(n_training=100, n_new=0), NewData(n_training=100, n_new=4)):
         verdict = evaluate_candidate(labels, candidate, champion, patients, seed=0, policy=REFRESH, new_data=too_little)
         assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
-        assert "it is no refresh" in verdict.reason
+        assert "it is not a refresh" in verdict.reason
 
 
 def test_a_refresh_may_not_be_worse_than_the_margin():
@@ -116,7 +116,7 @@ def test_floors_hold_for_better_and_refresh(promotion, fault):
     verdict = evaluate_candidate(labels, candidate, poor, patients, seed=0, policy=GatePolicy(promotion=promotion), new_data=MUCH_NEW)
     assert verdict.figures["auroc_difference"].low > 0
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
-    assert {"sensitivity": "below the floor of 0.75", "calibration": "above the ceiling of 0.2"}[fault] in verdict.reason
+    assert {"sensitivity": "below the minimum of 0.75", "calibration": "above the maximum of 0.2"}[fault] in verdict.reason
 
 
 @pytest.mark.parametrize("equal", [True, False])
@@ -144,7 +144,7 @@ def test_the_note_warns_where_many_were_evaluated():
     """From twenty candidates on the note warns; before it only counts."""
     assert "chance" not in note_on_test_set(MANY_CANDIDATES - 1)
     assert "20 candidates have been evaluated" in note_on_test_set(20)
-    assert "owes part of its figures to chance" in note_on_test_set(20)
+    assert "looks better than it is" in note_on_test_set(20)
     assert "1 candidate has" in note_on_test_set(1)
 
 
@@ -180,12 +180,12 @@ def test_no_class_may_fall_by_more_than_its_margin():
     verdict = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes)
     assert (verdict.promote, verdict.kind) == (False, VerdictKind.REJECTED)
     assert verdict.reason.startswith("its AUROC of HYP may be worse by more than 0.05: difference -")
-    assert "whatever its rank: it is better than the champion" in verdict.reason
+    assert "nothing else makes up for that: it is better than the champion" in verdict.reason
     assert "MI may be worse" not in verdict.reason
     assert verdict.figures["auroc_difference_HYP"].text() in verdict.reason
     held = evaluate_candidate(labels, good, poor, patients, seed=0, classes=classes, policy=GatePolicy(class_margin=0.5))
     assert held.promote
-    assert held.reason.endswith("; not worse by 0.5 in MI, HYP")
+    assert held.reason.endswith("; not worse by more than 0.5 in MI, HYP")
 
 
 def test_a_class_of_too_few_patients_is_not_compared_however_many_records_they_have():

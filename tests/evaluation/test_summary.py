@@ -1,14 +1,17 @@
 """The summary: figures where they belong, intervals by the right method, and a plain form that survives JSON."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from ecg_tasks import disk_rows
+from ecg_tasks.disk_rows import Rows
 from ecg_tasks.errors import NotEnoughDataError, SignalError
-from ecg_tasks.evaluation import many_records, summary
-from ecg_tasks.evaluation.summary import Evaluation, evaluate
+from ecg_tasks.evaluation import intervals, many_records, metrics, summary
+from ecg_tasks.evaluation.summary import Evaluation, evaluate, evaluate_rows
 from ecg_tasks.evaluation.thresholds import AbstainBand
 
 
@@ -119,8 +122,10 @@ def test_many_records_are_summed_as_few_are(monkeypatch, n_digits, of_sites):
         arguments |= {"called": probability >= limits, "firm": np.abs(probability - limits) > 0.05}
     few = evaluate(truth, probability, patients, **arguments)
     monkeypatch.setattr(summary, "MANY", 1000)
-    for n_at_once in (97, 5000):
+    for n_at_once, n_sorted in ((97, 5000), (5000, 5000), (97, 400)):
         monkeypatch.setattr(many_records, "BLOCK", n_at_once)
+        monkeypatch.setattr(disk_rows, "SORTED_AT_ONCE", n_sorted)
+        monkeypatch.setattr(many_records, "_SAMPLED", n_sorted)
         many = evaluate(truth, probability, patients, **arguments)
         assert many.confusion == few.confusion
         for name, figure in few.figures.items():
@@ -130,6 +135,82 @@ def test_many_records_are_summed_as_few_are(monkeypatch, n_digits, of_sites):
                 rtol=0,
                 atol=1e-12,
             )
+
+
+@pytest.mark.parametrize("n_digits", [1, 17])
+def test_records_lie_on_the_disk_as_they_would_in_memory(monkeypatch, n_digits):
+    """By falling probability, of equals the last first, whatever fits into memory; patients are numbered as they first occur."""
+    rng = np.random.default_rng(9)
+    n_records, numbers = 3000, rng.integers(2**63, size=700, dtype=np.uint64)
+    probability, patients = rng.random(n_records).round(n_digits), numbers[rng.integers(700, size=n_records)]
+    kind = rng.integers(8, size=n_records).astype(np.uint8)
+    probability[rng.random(n_records) < 0.5] = 0.25  # so many that they are more than a part
+    records = Rows(many_records.LABELLED)
+    of = {name: kind & bit > 0 for name, bit in (("is_abnormal", 1), ("is_called", 2), ("is_decided", 4))}
+    records.append(many_records.labelled(probability=probability, patients=patients, **of))
+    monkeypatch.setattr(many_records, "ROWS_AT_ONCE", 11)
+    for n_sorted in (5000, 400, 90):
+        monkeypatch.setattr(disk_rows, "SORTED_AT_ONCE", n_sorted)
+        numbered, n_patients = many_records._numbered(records)
+        there = many_records._by_probability(numbered).read()
+        order = np.argsort(probability, kind="stable")[::-1]
+        assert there["probability"].tolist() == probability[order].tolist()
+        assert there["patient"].tolist() == intervals.numbered(patients)[order].tolist()
+        assert there["kind"].tolist() == kind[order].tolist()
+        assert n_patients == np.unique(patients).size
+        many = many_records.ManyRecords(records)
+        assert many.n_records.tolist() == np.bincount(kind, minlength=8).tolist()
+        for name, is_in in many_records.GROUPS.items():
+            assert many.n_patients_of[name] == np.unique(patients[is_in[kind]]).size, name
+
+
+def test_many_records_take_no_more_memory_than_fewer_of_as_many_patients(monkeypatch):
+    """What is as long as all records lies on the disk, while they are put in order as well as while they are gone through."""
+    for module, name, value in ((disk_rows, "ROWS_AT_ONCE", 500), (many_records, "ROWS_AT_ONCE", 500), (disk_rows, "SORTED_AT_ONCE", 1000)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(many_records, "BLOCK", 500)
+    monkeypatch.setattr(many_records, "_SAMPLED", 500)
+    peaks = []
+    for n_records in (1000, 20_000, 80_000):  # the first imports what is needed
+        rng = np.random.default_rng(1)
+        records = Rows(many_records.LABELLED)
+        for _ in range(n_records // 500):
+            some, patients = rng.random(500), rng.integers(300, size=500)
+            of = {"is_abnormal": some > 0.5, "is_called": some > 0.4, "is_decided": some > 0.1}
+            records.append(many_records.labelled(probability=some, patients=patients, **of))
+        tracemalloc.start()
+        many_records.ManyRecords(records).figures(np.ones(300, np.uint8))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 17 bytes of a record are on the disk. What is in memory tells of parts and blocks, which are small here: some kilobytes for each.
+    assert (peaks[2] - peaks[1]) / 60_000 < 6, peaks
+
+
+@pytest.mark.parametrize("n", [1, 2, 29, 30, 151, 4000])
+def test_bins_have_the_same_edges_where_probabilities_are_not_in_memory(n):
+    """To the last bit, as those that NumPy finds among all of them."""
+    rng = np.random.default_rng(n)
+    for probability in (rng.random(n), rng.random(n).round(1), np.full(n, 0.3)):
+        rising = np.sort(probability)
+        edges = metrics.bin_edges(n, lambda place, rising=rising: float(rising[place]))
+        n_bins = len(edges) + 1
+        assert edges.tolist() == np.percentile(probability, np.linspace(0, 1, n_bins + 1)[1:-1] * 100).tolist()
+        assert np.searchsorted(edges, probability).tolist() == metrics.calibration_bins(probability).tolist()
+
+
+def test_records_on_the_disk_are_evaluated_as_those_in_memory(monkeypatch):
+    """Every figure is the same, whether they are few or many."""
+    rng = np.random.default_rng(3)
+    truth = rng.random(500) < 0.4
+    probability, patients = np.clip(rng.normal(0.3 + 0.4 * truth, 0.2), 0, 1), rng.integers(200, size=500)
+    band = AbstainBand(lo=0.45, hi=0.55)
+    of_all = {"threshold": 0.5, "abstain": band, "seed": 3, "n_resamples": 20}
+    records = Rows(many_records.LABELLED)
+    of = {"is_abnormal": truth, "is_called": probability >= 0.5, "is_decided": ~band.holds(probability)}
+    records.append(many_records.labelled(probability=probability, patients=patients, **of))
+    assert evaluate_rows(records, split_unit="patient", **of_all) == evaluate(truth, probability, patients, **of_all)
+    monkeypatch.setattr(summary, "MANY", 100)
+    assert evaluate_rows(records, split_unit="patient", **of_all) == evaluate(truth, probability, patients, **of_all)
 
 
 def test_many_records_of_one_class_have_what_can_be_told_of_them(monkeypatch):

@@ -30,7 +30,7 @@ from ecg_tasks.readers.labels_csv import read_labels
 from ecg_tasks.readers.leads import MAX_LEVEL_MV, MAX_OFFSET_MV, finish
 from ecg_tasks.readers.record_names import paths_meant
 from ecg_tasks.readers.text_file import unpack
-from ecg_tasks.readers.wfdb.header import load_wfdb, parse_header
+from ecg_tasks.readers.wfdb.header import parse_header
 from ecg_tasks.readers.wfdb.record import WfdbReader
 from ecg_tasks.readers.xml_formats.xli import unpack_xli
 from ecg_tasks.signals.recipes import RECIPES
@@ -279,7 +279,6 @@ def _whole(suffix: str) -> list[bytes]:
 
 
 def _opened_recording() -> AbstractContextManager[Check]:
-    load_wfdb()
     return nullcontext(partial(_refused, _recording))
 
 

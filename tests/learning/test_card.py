@@ -81,7 +81,7 @@ def metrics():
         "temperature 1.5",
         "uncertain from 0.25 to 0.625",
         "abnormal from 0.4375 on",
-        "catch 90 % of the abnormal calibration records",
+        "find 90 % of the abnormal calibration records",
         "| test | 60 | 59 | 30 | 30 | 50 % |",
         "Split by patient",
         "| AUROC | 0.",
@@ -237,9 +237,9 @@ def test_a_site_that_was_not_learnt_from_has_a_section_where_it_was_asked_for(me
     card = model_card(SPEC, metrics=metrics | {"leave_one_site_out": told}, splits=SPLITS)
     assert "| north | 1,100 | 30 | 28 | 11 | 0.900 (0.800 to 0.950) | 0.850 (0.800 to 0.950) | 0.050 (-0.010 to 0.950) |" in card
     assert "The network was trained once more without the patients of each site" in card
-    assert "the site is not known" not in card
+    assert "training records is not known" not in card
     nothing = {"sites": {}, "not_measured": {"north": "no other site has enough test patients"}, "n_site_unknown": 4}
     card = model_card(SPEC, metrics=metrics | {"leave_one_site_out": nothing}, splits=SPLITS)
-    assert "It was asked for, and could be measured at no site." in card
+    assert "This was asked for, but could not be measured at any site." in card
     assert "- north: not measured, no other site has enough test patients." in card
-    assert "At a site that it has not learnt from" not in model_card(SPEC, metrics=metrics, splits=SPLITS)
+    assert "At a site that it was not trained on" not in model_card(SPEC, metrics=metrics, splits=SPLITS)

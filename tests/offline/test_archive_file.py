@@ -81,7 +81,7 @@ def test_what_is_called_an_archive_and_is_none(tmp_path):
     assert not is_archive(path)
     with pytest.raises(BadInputError, match="a web page"):
         classify(path)
-    with pytest.raises(BadInputError, match="is no ZIP"), unpacked(path):
+    with pytest.raises(BadInputError, match="is not a ZIP"), unpacked(path):
         pass
 
 

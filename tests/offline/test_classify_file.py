@@ -41,7 +41,7 @@ def test_a_signal_file_means_its_recording(tmp_path, make_wfdb, named, header, s
 def test_a_signal_file_alone_is_told_so(tmp_path):
     """Without its header a signal file says nothing, and the message names the file that is missing."""
     (tmp_path / "r.mat").write_bytes(bytes(100))
-    with pytest.raises(BadInputError, match=r"r\.mat is read through its header r\.hea, which is not beside it") as caught:
+    with pytest.raises(BadInputError, match=r"r\.mat needs its header r\.hea, which is not in the same folder") as caught:
         classify_file.read_path(tmp_path / "r.mat")
     assert caught.value.reason is Reason.INCOMPLETE
 
@@ -149,7 +149,7 @@ def test_below_five_seconds_it_is_refused_with_the_reason(written, tmp_path, as_
         rows = [f"{row / 250:.3f}," + ",".join(["0.1"] * 12) for row in range(1245)]
         path = tmp_path / "t.csv"
         path.write_text("\n".join(["time_s," + ",".join(f"{lead}_mV" for lead in STANDARD_LEADS), *rows, ""]))
-    with pytest.raises(BadInputError, match=r"4\.980 s; a recording must last 5 s") as caught:
+    with pytest.raises(BadInputError, match=r"4\.980 s; it must last at least 5 s") as caught:
         classify_file.classify_file(path)
     assert caught.value.reason is Reason.TOO_SHORT
 

@@ -257,7 +257,7 @@ def test_a_damaged_part_of_code15_is_named(tmp_path, damage):
     miniatures.code15(tmp_path)
     part = tmp_path / "exams_part1.hdf5"
     part.write_bytes(damage(part.read_bytes()))
-    with pytest.raises(BadInputError, match=r"exams_part1\.hdf5 is not a whole file of CODE-15"):
+    with pytest.raises(BadInputError, match=r"exams_part1\.hdf5 is not a complete file of CODE-15"):
         open_folder(tmp_path)
 
 
@@ -265,7 +265,7 @@ def test_chapmans_table_as_excel_is_told_what_to_be(tmp_path):
     """Figshare gives it as .xlsx."""
     miniatures.chapman_figshare(tmp_path)
     (tmp_path / "Diagnostics.csv").rename(tmp_path / "Diagnostics.xlsx")
-    with pytest.raises(BadInputError, match="save it as CSV"):
+    with pytest.raises(BadInputError, match=r"save it as Diagnostics\.csv, a CSV"):
         open_folder(tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_a_table_cannot_point_out_of_its_folder(tmp_path, name, table, old, new)
     miniatures.LAYOUTS[name](tmp_path)
     path = tmp_path / table
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(BadInputError, match="points out of it"):
+    with pytest.raises(BadInputError, match="is outside of it"):
         open_folder(tmp_path)
 
 
@@ -332,7 +332,7 @@ def test_another_table_under_its_name_is_refused(tmp_path, name):
     table = next(
         tmp_path / one for one in ("metadata.csv", "exams.csv", "record_list.csv", "Diagnostics.csv") if (tmp_path / one).is_file()
     )
-    for data, words in ((b"a,b\n1,2\n", "has no column"), (table.read_bytes().split(b"\n")[0] + b"\n\xff\xfe\n", "is no CSV in UTF-8")):
+    for data, words in ((b"a,b\n1,2\n", "has no column"), (table.read_bytes().split(b"\n")[0] + b"\n\xff\xfe\n", "is not CSV in UTF-8")):
         table.write_bytes(data)
         with pytest.raises(BadInputError, match=words):
             LAYOUTS[name.split()[0]](tmp_path)

@@ -145,7 +145,7 @@ def test_a_table_cannot_point_out_of_its_folder(another_folder):
     """A path that leaves the folder is refused before anything is opened."""
     table = another_folder / "ptbxl_database.csv"
     table.write_text(table.read_text(encoding="utf-8").replace("records500/00000/00004_hr", "../../etc/passwd"), encoding="utf-8")
-    with pytest.raises(BadInputError, match="points out of it"):
+    with pytest.raises(BadInputError, match="is outside of it"):
         labelled_folders.open_folder(another_folder)
 
 
@@ -273,7 +273,7 @@ def test_folders_of_sites_are_opened_one_by_one(tmp_path, heartbeat_csv, beat_ro
     (tmp_path / "notes").mkdir()
     assert list(labelled_folders.open_parts(tmp_path, ("north",))) == ["elsewhere", "north"]
     assert list(labelled_folders.open_parts(tmp_path / "north", ("north",))) == [""]
-    with pytest.raises(BadInputError, match="notes is laid out as none of"):
+    with pytest.raises(BadInputError, match="notes has the layout of none of"):
         labelled_folders.open_parts(tmp_path, ("north", "notes"))
     with pytest.raises(BadInputError, match="neither"):
         labelled_folders.open_parts(tmp_path, ("west",))

@@ -247,7 +247,7 @@ def test_what_ends_the_process_costs_only_itself(planted, beat_rows, heartbeat_c
     assert [told_of(one) for one in (found[0], found[2])] == [told(read_here, *one) for one in (first, last)]
     assert (found[1].reason, found[1].message) == (
         Reason.UNREADABLE,
-        "c.csv: reading it ended the process that did (-11); export it again",
+        "c.csv: the process that read it crashed (-11); export it again",
     )
 
 
@@ -293,7 +293,7 @@ def test_memory_and_time_are_bounded_by_the_kernel(monkeypatch, beat_rows, heart
         with monkeypatch.context() as patch:
             patch.setattr(asking, "MEMORY_BYTES", 60_000_000)
             patch.setattr(asking, "MEMORY_PER_BYTE", 0)
-            with pytest.raises(BadInputError, match="more memory than there is, or than 60 MB") as caught:
+            with pytest.raises(BadInputError, match="more than 60 MB of memory, or more than there is") as caught:
                 parser.read("hungry.csv.gz", {"hungry.csv.gz": HUNGRY}, called=None)
             assert caught.value.reason is Reason.TOO_LARGE
         with monkeypatch.context() as patch:
@@ -359,10 +359,69 @@ def test_readers_that_begin_again_know_their_children(beat_rows, heartbeat_csv):
         left[1].suspend()
         gone._end()
         left[0].send_signal(signal.SIGSEGV)
-        with pytest.raises(BadInputError, match=r"ended the process that did \(-11\)"):
+        with pytest.raises(BadInputError, match=r"the process that read it crashed \(-11\)"):
             old.read("a.csv", good, called=None)
     _, alive = psutil.wait_procs(left, timeout=300)
     assert alive == []
+
+
+def wfdb_drop(*formats):
+    """What is asked for, of a recording with one lead in each of these formats, in a file of its own, with its copy."""
+    leads = [(number, fmt, lead) for number, (fmt, lead) in enumerate(zip(formats, ("II", "V1"), strict=False))]
+    lines = [f"r.d{number} {fmt} 100000000(0)/mV 16 0 0 0 0 {lead}\n" for number, fmt, lead in leads]
+    files = {"r.hea": f"r {len(formats)} 250 2500\n{''.join(lines)}".encode()}
+    files |= {f"r.d{number}": bytes(range(250)) * 60 for number, *_ in leads}
+    return AskedDrop("r.hea", files, {file: f"0{file}" for file in files})
+
+
+@pytest.mark.parametrize("fmt", ["16", "24", "32", "61", "80", "160", "212", "310", "311", "8"])
+def test_no_format_of_wfdb_needs_the_disk(fmt):
+    """Behind walls nothing can be written, so each is read in memory."""
+    drop = wfdb_drop(fmt)
+    with Parser() as parser:
+        assert told(parser.read, *drop[:2], drop.called) == told(read_here, *drop[:2], drop.called)
+        assert len(parser.read(*drop[:2], called=None)[0].records) == 1
+        assert parser._is_ordinary
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what lies in a process's memory")
+def test_ordinary_recordings_are_read_by_a_fork_without_libraries(beat_rows, heartbeat_csv):
+    """It costs a part of the other. What needs a library is read by one that has it, and so is what comes after it, whatever it is."""
+    plain, resampled = wfdb_drop("16"), wfdb_drop("16", "16x2")
+    table = AskedDrop("a.csv", {"a.csv": heartbeat_csv(beat_rows(3))}, None)
+    with Parser() as parser:
+        parsers = []
+        for asked in ([plain, plain], [plain], [plain, resampled], [plain]):
+            assert [told_of(one) for one in parser.read_all(asked)] == [told(read_here, *one) for one in asked]
+            parsers.append((parser._pid, "/pandas/" in Path(f"/proc/{parser._pid}/maps").read_text()))
+    assert [has_pandas for _, has_pandas in parsers] == [False, False, True, True]
+    assert parsers[0] == parsers[1]
+    assert parsers[2] == parsers[3]
+    with Parser() as parser:
+        parser.read_all([plain])
+        assert [told_of(one) for one in parser.read_all([table, plain])] == [told(read_here, *one) for one in (table, plain)]
+        assert "/pandas/" in Path(f"/proc/{parser._pid}/maps").read_text()
+
+
+def test_ordinary_readers_begin_again_and_are_done_without():
+    """They find modules that have changed, too, and end with those beside them; where there are none, the others read."""
+    plain = wfdb_drop("16")
+    with Parser() as parser:
+        parser.read_all([plain])
+        parent = psutil.Process(parser.pids()[0])
+    os.utime(here.__file__)
+    with Parser() as parser:
+        assert told_of(parser.read_all([plain])[0]) == told(read_here, *plain)
+        assert (parser.pids()[0], parser._is_ordinary) == (parent.pid, True)
+    others = parent.parent()
+    parent.kill()
+    with Parser() as parser:
+        assert told_of(parser.read_all([plain])[0]) == told(read_here, *plain)
+        assert (parser.pids()[0], parser._is_ordinary) == (others.pid, False)
+    asking._stop()
+    with Parser() as parser:
+        assert told_of(parser.read_all([plain])[0]) == told(read_here, *plain)
+        assert parser._is_ordinary
 
 
 def test_readers_that_are_ended_cost_no_file(beat_rows, heartbeat_csv):
@@ -383,7 +442,7 @@ def test_a_process_that_lies_is_not_said_to_have_ended(monkeypatch, beat_rows, h
     with Parser() as parser:
         with monkeypatch.context() as patch:
             patch.setattr(messages, "answered", lambda *_, **__: int("no number"))
-            with pytest.raises(BadInputError, match="did not answer as it should") as caught:
+            with pytest.raises(BadInputError, match="gave a wrong answer") as caught:
                 parser.read("a.csv", good, called=None)
         assert caught.value.reason is Reason.UNREADABLE
         assert len(parser.read("a.csv", good, called=None)[0].records) == 3
@@ -410,7 +469,7 @@ def test_walls_that_are_missing_are_told_once_or_refused(caplog):
     for _ in range(2):
         asking._tell(less, required=False)
     assert caplog.text.count("this kernel has no Landlock: files are read in a process of their own") == 1
-    with pytest.raises(ConfigurationError, match="ECG_SANDBOX is required, and this kernel has no Landlock"):
+    with pytest.raises(ConfigurationError, match="ECG_SANDBOX is required, but this kernel has no Landlock"):
         asking._tell(less, required=True)
     asking._tell(Walls(landlock=1, seccomp=True), required=True)
 

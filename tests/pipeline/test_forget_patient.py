@@ -525,7 +525,11 @@ def test_one_record_is_forgotten_and_its_patient_is_not(store):
     meant = forget_patient.find_meant(store, record=ids[0])
     token = forget_patient.ask(store, meant, who="dpo", why="a mix-up")
     assert forget_patient.ask(store, meant, who="dpo", why="once more") == token
-    assert forget_patient.sentence(token).startswith("1 record of one record; learnt from it: heartbeat")
+    told = forget_patient.sentence(token)
+    assert told.startswith(
+        "**1 record would be removed for good** from everything in the bucket; versions that learned from this: heartbeat"
+    )
+    assert "**Reject**, or no answer in two days: nothing changes, and the request is deleted." in told
     forget_patient.carry_out("f", token)
     assert set(ids) & set(persons(store)) == set(ids[1:])
     patient = persons(store)[ids[1]]

@@ -188,7 +188,7 @@ def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained, wo
     _, verdict = retrain_all("refresh", seed=1, epochs=1, ensemble_size=1, policy="refresh")
     assert verdict["new_data"]["n_new"] == 0
     assert (verdict["promote"], verdict["kind"]) == (False, "rejected")
-    assert "it is no refresh: 0 of its" in verdict["reason"]
+    assert "it is not a refresh: 0 of its" in verdict["reason"]
     assert verdict["limits"]["margin"] == 0.05
     work = structs.replace(read(store, TrainingJob, trained[0]), policy="refresh", run="refresh-of-a-stranger")
     champion = registry.read_champion(store, "heartbeat")

@@ -126,7 +126,7 @@ def test_a_chunk_that_unpacks_to_more_than_it_should_is_refused():
         packer = zlib.compressobj(9)
         dataset.id.write_direct_chunk((0, 0), b"".join(packer.compress(bytes(10**6)) for _ in range(500)) + packer.flush())
 
-    assert "unpacks to more than the 480000 bytes" in refused(in_hdf5(write)).message
+    assert "unpacks to more than the 480,000 bytes" in refused(in_hdf5(write)).message
 
 
 @pytest.mark.timeout(120)
@@ -145,7 +145,7 @@ def test_a_heap_without_an_end_is_refused(libver):
     free = whole.index(length, heap)
     for place, told in ((free, 0), (heap + 16 + 8, 2**64 - 16), (heap + 16 + 8, 4096)):
         error = refused(files | {"r.h5": whole[:place] + struct.pack("<Q", told) + whole[place + 8 :]})
-        assert (error.reason, "a heap without an end" in error.message) == (Reason.UNREADABLE, True)
+        assert (error.reason, "a heap that never ends" in error.message) == (Reason.UNREADABLE, True)
 
 
 def test_lists_of_any_length_describe_nothing():
@@ -262,12 +262,12 @@ def with_edf(at, text, files=None):
 @pytest.mark.parametrize(
     ("files", "reason", "words"),
     [
-        ({"r.edf": written.edf(ONE)["r.edf"][:-1]}, Reason.INCOMPLETE, "9 data records; its header promises 10"),
+        ({"r.edf": written.edf(ONE)["r.edf"][:-1]}, Reason.INCOMPLETE, "9 data records are there; its header says 10"),
         ({"r.edf": written.edf(ONE)["r.edf"] + b"\0"}, Reason.UNREADABLE, "1 bytes follow the 10 data records"),
         (with_edf(236, "-1 "), Reason.INCOMPLETE, "does not say how many data records it has"),
-        (with_edf(192, "EDF+D"), Reason.UNREADABLE, "gaps between them"),
-        (with_edf(236, "Nobody"), Reason.UNREADABLE, "gives no number of data records"),
-        (with_edf(184, "9999    "), Reason.UNREADABLE, "a header of 9999 bytes for 12 signals"),
+        (with_edf(192, "EDF+D"), Reason.UNREADABLE, "there are gaps between its parts"),
+        (with_edf(236, "Nobody"), Reason.UNREADABLE, "gives something that is not a number as the number of data records"),
+        (with_edf(184, "9999    "), Reason.UNREADABLE, "the header has 9,999 bytes for 12 signals"),
         (with_edf(244, "0       "), Reason.UNREADABLE, "its data records last 0 s"),
         (with_edf(256 + 96 * 12 + 8, "        "), Reason.UNIT_UNKNOWN, "lead II is in ''"),
         (with_edf(256 + 96 * 12 + 8, "mmHg    "), Reason.UNIT_UNKNOWN, "'mmHg'"),
@@ -289,7 +289,7 @@ def test_edf_without_an_ecg_is_told_so():
         data = with_edf(256 + 16 * number, f"EEG C{number}".ljust(16), {"r.edf": data})["r.edf"]
     error = refused({"r.edf": data})
     assert error.reason is Reason.MISSING_LEAD
-    assert "holds no ECG: its signals are EEG C0, EEG C1" in error.message
+    assert "has no ECG: its signals are EEG C0, EEG C1" in error.message
 
 
 @pytest.mark.parametrize("micro", ["\N{MICRO SIGN}V", "uV", "UV"])

@@ -55,9 +55,9 @@ def refusal(text):
 
 
 WRONG = {
-    "label in front": (table(labels(), beats()), "column 1 is 0 or 1 in all rows and looks like a label"),
-    "label in front, all normal": (table(np.zeros(N_BEATS), beats()), "column 1 is 0 in all rows and looks like a label"),
-    "label in front, all abnormal": (table(np.ones(N_BEATS), beats()), "column 1 is 1 in all rows and looks like a label"),
+    "label in front": (table(labels(), beats()), "column 1 is 0 or 1 in all rows: it looks like a label"),
+    "label in front, all normal": (table(np.zeros(N_BEATS), beats()), "column 1 is 0 in all rows: it looks like a label"),
+    "label in front, all abnormal": (table(np.ones(N_BEATS), beats()), "column 1 is 1 in all rows: it looks like a label"),
     "class in front": (table(np.arange(N_BEATS) % 5, beats()), "column 1 has the whole numbers 0 to 4 and looks like a label"),
     "index in front": (table(np.arange(N_BEATS), beats()), "column 1 counts 0, 1, … and looks like an index"),
     "index from 1": (table(np.arange(1, N_BEATS + 1), beats()), "column 1 counts 1, 2, … and looks like an index"),
@@ -67,13 +67,13 @@ WRONG = {
     "188 samples": (table(beats(), np.linspace(0, 0.3, N_BEATS)), "column 188 has values such as 0.0273, 0.0545, 0.0818"),
     "188 samples, most of them padded": (table(beats(), [0.2, 0.4] + [0] * 10), "column 188 has values such as 0.2, 0.4"),
     "186 samples and a label": (table(beats()[:, :186], labels()), "column 187 is 0 or 1 in all rows and looks like a label"),
-    "padding in front": (table(beats()[:, ::-1], labels()), "the zeros that fill a row up stand in front of the beat"),
+    "padding in front": (table(beats()[:, ::-1], labels()), "the zeros that fill up a row are before the beat"),
     "R peak in the middle": (
         table(centred(), labels()),
-        "the R peak stands in column 94",
+        "the R peak is in column 94",
     ),
     "two rows with an index": (table([0, 1], beats(2)), "column 1"),
-    "one row, label in front": (table([0], beats(1)), "column 1 is 0 in all rows and looks like a label (or an index)"),
+    "one row, label in front": (table([0], beats(1)), "column 1 is 0 in all rows: it looks like a label or an index"),
 }
 
 

@@ -136,7 +136,7 @@ def test_nothing_is_guessed(files, words, line):
     """What neither file nor sidecar says is asked for, with the line to write; with that line it is read."""
     error = refused(files)
     assert error.reason is Reason.UNIT_UNKNOWN
-    assert f"does not say {words}, and nothing is guessed" in error.message
+    assert f"does not give {words}, and nothing is guessed" in error.message
     assert error.message.endswith(json.dumps(line))
 
 
@@ -163,11 +163,11 @@ def test_the_sidecar_of_a_file_wins_over_that_of_its_folder():
         ({"fs": True}, Reason.UNREADABLE, "fs must be"),
         ({"unit": "adu"}, Reason.UNREADABLE, "unit must be nV, uV, mV or V"),
         ({"leads": ["I", "I"]}, Reason.UNREADABLE, "different names"),
-        ({"leads": ["I", "II"]}, Reason.UNREADABLE, "has no axis for 2 leads"),
-        ({"axis": 1}, Reason.UNREADABLE, "do not fit together"),
+        ({"leads": ["I", "II"]}, Reason.UNREADABLE, "has no axis of 2 leads"),
+        ({"axis": 1}, Reason.UNREADABLE, "for the time do not match"),
         ({"axis": 7}, Reason.UNREADABLE, "axis must be 0, 1 or 2"),
-        ({"rate": 500}, Reason.UNREADABLE, "only the keys fs, unit, leads, axis"),
-        ({"unit": "V"}, Reason.OUT_OF_RANGE, "at most 50 mV"),
+        ({"rate": 500}, Reason.UNREADABLE, "the keys can be fs, unit, leads, axis"),
+        ({"unit": "V"}, Reason.OUT_OF_RANGE, "more than 50 mV"),
     ],
 )
 def test_a_sidecar_that_cannot_be_true_is_refused(changes, reason, words):
@@ -179,11 +179,11 @@ def test_a_sidecar_that_cannot_be_true_is_refused(changes, reason, words):
 
 def test_a_sidecar_that_contradicts_its_file_is_refused():
     """Two rates, two units: the file is not read with either."""
-    for changes, words in (({"fs": 250}, "says fs 250.0, and the file itself 500.0"), ({"unit": "uV"}, "says unit uV")):
+    for changes, words in (({"fs": 250}, "says fs 250.0, but the file itself says 500.0"), ({"unit": "uV"}, "says unit uV")):
         error = refused(written.npz(ONE) | {"signals.json": written.sidecar(ONE, **changes)})
         assert words in error.message
     error = refused(written.lead_parquet(ONE) | {"signals.json": b'{"fs": 250}'})
-    assert "the sidecar says fs 250, and the column of time 500" in error.message
+    assert "the sidecar says fs 250, but the times in the table give 500" in error.message
     assert "another unit" in refused(written.lead_parquet(ONE) | {"signals.json": b'{"unit": "mV"}'}).message
 
 

@@ -215,7 +215,7 @@ def test_comments_keep_a_known_label_and_codes():
 
 def test_a_file_that_no_header_names_is_not_copied():
     """It could hold anything."""
-    with pytest.raises(BadInputError, match=r"a file beside it belongs to none of its headers"):
+    with pytest.raises(BadInputError, match=r"a file in its folder belongs to none of its headers"):
         readers.deidentified("r.hea", written.wfdb(ONE) | {"notes.txt": b"Erika Mustermann"})
 
 

@@ -217,9 +217,9 @@ def test_what_holds_no_ecg_is_told_for_what_it_is():
         dataset.add_new(0x7FE00010, "OW", b"\0\0")
 
     for elements, words in (
-        ({"SOPClassUID": EncapsulatedPDFStorage}, "a PDF in DICOM: a picture, no signal"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "_pixels": True}, "a picture in DICOM, which holds no signal"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.9.4.1"}, "a DICOM waveform of another kind than an ECG"),
+        ({"SOPClassUID": EncapsulatedPDFStorage}, "a PDF in DICOM, which has no signal"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7", "_pixels": True}, "a picture in DICOM, which has no signal"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.9.4.1"}, "a DICOM waveform that is not an ECG"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}, "a DICOM object without an ECG waveform"),
     ):
         error = refused(changed(draw if elements.pop("_pixels", False) else lambda _: None, **elements))
@@ -230,12 +230,16 @@ def test_what_holds_no_ecg_is_told_for_what_it_is():
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
-        (lambda group: setattr(group, "NumberOfWaveformSamples", 5001), Reason.INCOMPLETE, "5000 samples; its header promises 5001"),
-        (lambda group: setattr(group, "NumberOfWaveformSamples", 4000), Reason.UNREADABLE, "24000 bytes follow the 4000 samples"),
-        (lambda group: setattr(group, "NumberOfWaveformSamples", 2**31), Reason.TOO_LARGE, "at most 33554432"),
+        (
+            lambda group: setattr(group, "NumberOfWaveformSamples", 5001),
+            Reason.INCOMPLETE,
+            "5,000 samples are there; its header says 5,001",
+        ),
+        (lambda group: setattr(group, "NumberOfWaveformSamples", 4000), Reason.UNREADABLE, "24,000 bytes follow the 4,000 samples"),
+        (lambda group: setattr(group, "NumberOfWaveformSamples", 2**31), Reason.TOO_LARGE, "the limit is 33,554,432 in all"),
         (lambda group: setattr(group, "SamplingFrequency", "0"), Reason.UNREADABLE, "sampling frequency"),
-        (lambda group: setattr(group, "WaveformSampleInterpretation", "MB"), Reason.UNREADABLE, "another kind"),
-        (lambda group: group.ChannelDefinitionSequence.pop(), Reason.INCOMPLETE, "11 channels are described; there are 12"),
+        (lambda group: setattr(group, "WaveformSampleInterpretation", "MB"), Reason.UNREADABLE, "this kind of samples"),
+        (lambda group: group.ChannelDefinitionSequence.pop(), Reason.INCOMPLETE, "11 channels are described, but there are 12"),
         (lambda group: delattr(group.ChannelDefinitionSequence[1], "ChannelSensitivity"), Reason.UNIT_UNKNOWN, "lead II is in 'no unit'"),
     ],
 )

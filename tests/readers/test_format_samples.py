@@ -91,7 +91,7 @@ def test_the_ecg_of_a_polysomnography_is_as_it_is_known():
 @pytest.mark.parametrize("name", ["edf/short_psg.edf", "edf/short_psg.bdf", "edf/test_edfann.edf"])
 def test_a_file_without_an_ecg_is_refused(name):
     """EEG alone, and annotations alone."""
-    with pytest.raises(BadInputError, match="holds no ECG") as caught:
+    with pytest.raises(BadInputError, match="has no ECG") as caught:
         readers.read(name, files_of(name))
     assert caught.value.reason is Reason.MISSING_LEAD
 
@@ -139,7 +139,7 @@ def test_dicom_beside_ecgdatakit():
 
 def test_a_pdf_in_dicom_is_told():
     """It holds no signal."""
-    with pytest.raises(BadInputError, match="a PDF in DICOM: a picture, no signal") as caught:
+    with pytest.raises(BadInputError, match="a PDF in DICOM, which has no signal") as caught:
         readers.read("x.dcm", files_of("dicom/made_encapsulated_pdf.dcm"))
     assert caught.value.reason is Reason.UNKNOWN_FORMAT
     assert "SYN" not in caught.value.message
@@ -156,7 +156,7 @@ def test_a_table_without_names_is_refused(name):
 def test_the_layout_of_code15():
     """Two exams of ten seconds, without the zeros; the unit is asked for."""
     name = "hdf5/made_code15_layout.hdf5"
-    with pytest.raises(BadInputError, match=r"does not say the unit.*\{\"unit\": \"mV\"\}$"):
+    with pytest.raises(BadInputError, match=r"does not give the unit.*\{\"unit\": \"mV\"\}$"):
         readers.read(name, files_of(name))
     read = readers.read(name, files_of(name, {"unit": "mV"}))
     assert [(record.name, record.n_samples) for record in read.records] == [(f"{name}#11", 4000), (f"{name}#12", 4000)]

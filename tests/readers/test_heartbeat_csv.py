@@ -136,7 +136,7 @@ def test_widths_may_differ_within_a_file():
         (a_line(c1="-0.02"), Reason.OUT_OF_RANGE, "-0.02"),
         (",".join(["0.25"] * 187) + ",0", Reason.FLAT, "all 187 samples are 0.25"),
         (a_line(label="5"), Reason.BAD_LABEL, "column 188: the label is '5'; it must be 0 (normal) or 1 to 4 (abnormal)"),
-        (a_line(c1="a person's"), Reason.NOT_NUMERIC, "column 1: what stands there is not a number"),
+        (a_line(c1="a person's"), Reason.NOT_NUMERIC, "column 1: the value is not a number"),
         (a_line(label="0.5"), Reason.BAD_LABEL, "'0.5'"),
         (a_line(label=""), Reason.BAD_LABEL, "''"),
         (a_line(label="nan"), Reason.BAD_LABEL, "'nan'"),
@@ -189,7 +189,7 @@ def test_too_many_lines_are_refused_before_they_are_split(monkeypatch):
     """Lines of two bytes, which gzip packs to nothing, would each take fifty bytes of memory."""
     monkeypatch.setattr(heartbeat_csv, "MAX_LINES", 9)
     for data in (b"1\n" * 10, b"1\r" * 10, gzip.compress(b"\n" * 10 + b"1")):
-        with pytest.raises(BadInputError, match="10 line ends; a file may have 9") as caught:
+        with pytest.raises(BadInputError, match="the file has 10 lines; the limit is 9") as caught:
             read(data)
         assert caught.value.reason is Reason.TOO_LARGE
 
@@ -253,7 +253,7 @@ def test_rows_in_another_notation_than_the_file_are_rejected():
 )
 def test_one_fault_of_all_rows_is_told_once(fields, reason):
     """When no row can be read, all for the same reason, the file gets one sentence and not one a row."""
-    with pytest.raises(BadInputError, match="all 5 rows have such a fault, and nothing was read") as caught:
+    with pytest.raises(BadInputError, match="Nothing was read: all 5 rows have such a fault") as caught:
         read("".join(a_line(seed=seed, **fields) + "\n" for seed in range(5)))
     assert caught.value.reason is reason
     assert "case7" not in caught.value.message
@@ -262,7 +262,7 @@ def test_one_fault_of_all_rows_is_told_once(fields, reason):
 @pytest.mark.parametrize("cut", ["0.5", ",", "0.5,0", a_line(label=None)])
 def test_a_file_that_ends_within_a_row_is_refused_whole(cut):
     """The half of an upload is no table: its last row is shorter than the others and has no line end."""
-    with pytest.raises(BadInputError, match="ends in the middle of row 4, without a line end; upload it again") as caught:
+    with pytest.raises(BadInputError, match=r"ends in the middle of row 4, without a line end\. Upload the whole file again") as caught:
         read((a_line() + "\n") * 3 + cut)
     assert caught.value.reason is Reason.INCOMPLETE
     assert [fault.reason for fault in read((a_line() + "\n") * 3 + cut + "\n").rejected] in ([], [Reason.WRONG_WIDTH])

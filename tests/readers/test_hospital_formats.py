@@ -76,7 +76,7 @@ def test_it_is_known_by_its_content_alone(name):
 def test_a_suffix_alone_is_nothing():
     """A file that is only called like one is refused with what it looks like."""
     for called in ("x.xml", "x.scp", "x.ecg"):
-        with pytest.raises(BadInputError, match="is in no format that is read here") as refused:
+        with pytest.raises(BadInputError, match="is in a format that is not supported") as refused:
             readers.read(called, {called: b"\0\1\2\3" * 500})
         assert refused.value.reason is Reason.UNKNOWN_FORMAT
 

@@ -61,22 +61,26 @@ def test_a_checksum_in_either_order_or_none():
 @pytest.mark.parametrize(
     ("data", "reason", "words"),
     [
-        (ishne(SMALL)[:500], Reason.INCOMPLETE, "500 bytes; the header alone has 522"),
-        (ishne(SMALL)[:-1], Reason.INCOMPLETE, "2999 bytes hold 499 samples of each of 3 leads; the header promises 500"),
-        (ishne(SMALL)[:-6], Reason.INCOMPLETE, "hold 499 samples of each of 3 leads; the header promises 500"),
-        (ishne(SMALL) + bytes(6), Reason.INCOMPLETE, "hold 501 samples of each of 3 leads; the header promises 500"),
-        (ishne(SMALL, promised=-1), Reason.INCOMPLETE, "the header promises -1"),
-        (changed(ishne(SMALL), 10, "<i", 2**30), Reason.INCOMPLETE, "the text behind the header has 1073741824 bytes"),
-        (changed(ishne(SMALL), 10, "<i", -4), Reason.INCOMPLETE, "the text behind the header has -4 bytes"),
-        (changed(ishne(SMALL), 22, "<i", 600), Reason.UNREADABLE, "the samples begin at byte 600 by the header, and at 522"),
-        (changed(ishne(SMALL), 156, "<h", 13), Reason.UNREADABLE, "13 leads at 100 Hz; 1 to 12 leads"),
+        (ishne(SMALL)[:500], Reason.INCOMPLETE, "the file has 500 bytes, fewer than the 522 of a header"),
+        (ishne(SMALL)[:-1], Reason.INCOMPLETE, "2,999 bytes hold 499 samples of each of 3 leads; the header says 500"),
+        (ishne(SMALL)[:-6], Reason.INCOMPLETE, "hold 499 samples of each of 3 leads; the header says 500"),
+        (ishne(SMALL) + bytes(6), Reason.INCOMPLETE, "hold 501 samples of each of 3 leads; the header says 500"),
+        (ishne(SMALL, promised=-1), Reason.INCOMPLETE, "the header says -1"),
+        (changed(ishne(SMALL), 10, "<i", 2**30), Reason.INCOMPLETE, "the text after the header should have 1,073,741,824 bytes"),
+        (changed(ishne(SMALL), 10, "<i", -4), Reason.INCOMPLETE, "the text after the header should have -4 bytes"),
+        (
+            changed(ishne(SMALL), 22, "<i", 600),
+            Reason.UNREADABLE,
+            "the header says that the samples begin at byte 600, but by the lengths in it they begin at byte 522",
+        ),
+        (changed(ishne(SMALL), 156, "<h", 13), Reason.UNREADABLE, "13 leads at 100 Hz; there must be 1 to 12 leads"),
         (changed(ishne(SMALL), 156, "<h", -3), Reason.UNREADABLE, "-3 leads at 100 Hz"),
         (changed(ishne(SMALL), 272, "<h", 0), Reason.UNREADABLE, "3 leads at 0 Hz"),
         (ishne(SMALL, resolution_nv=(2500, 0, 2500)), Reason.UNIT_UNKNOWN, "lead 2 of 3 has a resolution of 0 nV"),
     ],
 )
 def test_a_fault_is_told_with_both_counts(data, reason, words):
-    """Whatever the header promises is held against the bytes that are there."""
+    """Whatever the header says is held against the bytes that are there."""
     fault = refused(data)
     assert (fault.reason, words in fault.message) == (reason, True), fault.message
 
@@ -152,4 +156,4 @@ def test_more_samples_than_are_held_are_refused_before_memory_is_taken():
     n = 200 * 86_400
     data = ishne(Strip(counts=np.zeros((3, 1), dtype=int), leads=SMALL.leads, fs=200.0), promised=n)[:522] + bytes(6 * n)
     fault = refused(data)
-    assert (fault.reason, f"{3 * n} samples in all leads; at most 33554432" in fault.message) == (Reason.TOO_LARGE, True)
+    assert (fault.reason, f"{3 * n:,} samples in all leads; the limit is 33,554,432" in fault.message) == (Reason.TOO_LARGE, True)

@@ -54,8 +54,8 @@ def test_words_for_a_label(text, label):
     [
         ("100,2,,", Reason.BAD_LABEL, "the label is '2'"),
         ("100,healthy,,", Reason.BAD_LABEL, "'healthy'"),
-        (",normal,,", Reason.BAD_LABEL, "not named"),
-        ("100,normal,", Reason.WRONG_WIDTH, "3 fields; the first line names 4"),
+        (",normal,,", Reason.BAD_LABEL, "names no record"),
+        ("100,normal,", Reason.WRONG_WIDTH, "the row has 3 fields; the first line has 4"),
         ("100,normal,,,,", Reason.WRONG_WIDTH, "6 fields"),
     ],
 )

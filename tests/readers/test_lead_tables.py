@@ -53,19 +53,19 @@ def test_a_gap_in_time_is_no_shorter_recording():
     lines = table("time_s,II_mV,V5_mV")["r.csv"].splitlines()
     error = refused({"r.csv": b"\n".join(lines[:1000] + lines[1010:]) + b"\n"})
     assert error.reason is Reason.INCOMPLETE
-    assert "the table has 3590" in error.message
+    assert "and it has 3,590" in error.message
 
 
 @pytest.mark.parametrize(
     ("change", "reason", "words"),
     [
         (lambda text: text.replace(b"-0.1\n", b"\n", 1), None, ""),
-        (lambda text: text.replace(b"-0.1\n", b"P7\n", 1), Reason.NOT_NUMERIC, "line 2, column 3: what stands there is not a number"),
-        (lambda text: text.replace(b"-0.1\n", b"-0.1,5\n", 1), Reason.WRONG_WIDTH, "line 2: 4 columns; the first line names 3"),
+        (lambda text: text.replace(b"-0.1\n", b"P7\n", 1), Reason.NOT_NUMERIC, "line 2, column 3: not a number"),
+        (lambda text: text.replace(b"-0.1\n", b"-0.1,5\n", 1), Reason.WRONG_WIDTH, "line 2: 4 columns; the first line has 3"),
         (lambda text: text[:-3], Reason.INCOMPLETE, "in the middle of line 3601"),
         (lambda text: text[:-6], Reason.INCOMPLETE, "in the middle of line 3601"),
-        (lambda text: text.replace(b"0.003,", b"0.030,", 1), Reason.INCOMPLETE, "its column of time"),
-        (lambda text: text.replace(b"0.003,", b"nan,", 1), Reason.UNREADABLE, "does not rise"),
+        (lambda text: text.replace(b"0.003,", b"0.030,", 1), Reason.INCOMPLETE, "by its times"),
+        (lambda text: text.replace(b"0.003,", b"nan,", 1), Reason.UNREADABLE, "does not increase"),
     ],
 )
 def test_faults(change, reason, words):

@@ -27,6 +27,18 @@ def test_standard_leads_come_first_and_in_order():
     assert found.samples.shape == (6, 2500)
 
 
+@pytest.mark.parametrize("names", [("v6", "ii", "I"), ("DII", "resp", "-V1", "vx", "aVF")], ids=["ordinary", "with others, one turned"])
+def test_leads_are_put_together_as_one_by_one(monkeypatch, names):
+    """Leads in mV at one rate go into the array in one step: the names, their order and every bit are the same."""
+    rng = np.random.default_rng(len(names))
+    signals = [a_lead(name, samples=rng.normal(scale=10, size=2500)) for name in names]
+    at_once = assemble(signals, name="r")
+    assert leads._ordinary(signals, fs=FS, n_samples=2500) is not None
+    monkeypatch.setattr(leads, "_ordinary", lambda *_, **__: None)
+    alone = assemble(signals, name="r")
+    assert (at_once.names, at_once.samples.tobytes()) == (alone.names, alone.samples.tobytes())
+
+
 def test_second_signal_of_a_lead_keeps_its_own_name():
     """MLII is lead II only where lead II is not there already, and no two leads have one name."""
     assert assemble([a_lead("II"), a_lead("MLII"), a_lead("II")], name="r").names == ("II", "MLII", "II (2)")
@@ -51,13 +63,13 @@ def test_units_become_millivolts(units, factor):
         ([a_lead("I"), a_lead("V1")], Reason.MISSING_LEAD, "the signals are I, V1"),
         ([], Reason.MISSING_LEAD, "none"),
         ([a_lead(units="mmHg")], Reason.UNIT_UNKNOWN, "'mmHg'"),
-        ([a_lead(duration_s=4.9)], Reason.TOO_SHORT, "4.900 s; a recording must last 5 s"),
+        ([a_lead(duration_s=4.9)], Reason.TOO_SHORT, "the recording lasts 4.900 s; it must last at least 5 s"),
         ([a_lead(fs=40.0)], Reason.OUT_OF_RANGE, "40 Hz; it must be 50 to 50000 Hz"),
-        ([a_lead(samples=np.full(2500, 0.3))], Reason.FLAT, "lead II is 0.3 mV throughout"),
-        ([a_lead(samples=np.r_[np.zeros(2499), 50.1])], Reason.OUT_OF_RANGE, "lead II reaches 50.1 mV from its median; at most 50 mV"),
+        ([a_lead(samples=np.full(2500, 0.3))], Reason.FLAT, "lead II has the value 0.3 mV all the time"),
+        ([a_lead(samples=np.r_[np.zeros(2499), 50.1])], Reason.OUT_OF_RANGE, "lead II reaches 50.1 mV from its median; more than 50 mV"),
         ([a_lead(samples=np.r_[np.zeros(2499), -51])], Reason.OUT_OF_RANGE, "-51 mV"),
-        ([a_lead(samples=np.full(2500, 5001.0))], Reason.OUT_OF_RANGE, "lead II lies at 5001 mV; an offset of at most 5000 mV"),
-        ([a_lead(samples=np.full(2500, np.nan))], Reason.NON_FINITE, "2500 of 2500 samples are invalid; lead II needs 5 s"),
+        ([a_lead(samples=np.full(2500, 5001.0))], Reason.OUT_OF_RANGE, "lead II has an offset of 5001 mV; more than 5000 mV"),
+        ([a_lead(samples=np.full(2500, np.nan))], Reason.NON_FINITE, "2,500 of 2,500 samples are invalid; lead II needs 5 s"),
         (
             [a_lead(samples=np.where(np.arange(2500) % 1000 < 50, np.nan, 1.0 * (np.arange(2500) % 7)))],
             Reason.NON_FINITE,
@@ -161,7 +173,7 @@ def test_a_rate_too_far_from_the_others_is_the_datas_fault():
     """Rates that cannot be brought together refuse the recording where a standard lead has one, and cost another signal only itself."""
     slow = {"fs": 0.2, "duration_s": 20.0}
     assert assemble([a_lead(duration_s=20.0), a_lead("vx", **slow)], name="r").names == ("II",)
-    with pytest.raises(BadInputError, match=r"lead V1 is sampled at 0\.2 Hz, the others at up to 250 Hz") as caught:
+    with pytest.raises(BadInputError, match=r"lead V1 is sampled at 0\.2 Hz, another one at 250 Hz") as caught:
         assemble([a_lead(duration_s=20.0), a_lead("V1", **slow)], name="r")
     assert caught.value.reason is Reason.OUT_OF_RANGE
 
@@ -169,7 +181,7 @@ def test_a_rate_too_far_from_the_others_is_the_datas_fault():
 def test_size_is_bounded_after_resampling(monkeypatch):
     """Slow signals beside a fast one are held at the fast one's rate, and are counted so before memory is taken."""
     monkeypatch.setattr(leads, "MAX_VALUES", 7499)
-    with pytest.raises(BadInputError, match="2500 samples at 250 Hz in each of 3 signals; at most 7499") as caught:
+    with pytest.raises(BadInputError, match="2,500 samples at 250 Hz in each of 3 signals; the limit is 7,499") as caught:
         assemble([a_lead(), a_lead("vx", fs=1.0), a_lead("vy", fs=1.0)], name="r")
     assert caught.value.reason is Reason.TOO_LARGE
 

@@ -172,12 +172,12 @@ def test_a_tar_that_ends_after_a_member_is_incomplete():
     """Without the mark of its end nobody knows how many members there were."""
     assert fault_of(tarred()[: 512 + 512]).reason is Reason.INCOMPLETE
     assert "cut off" in fault_of(tarred()[: 2 * 512]).message
-    assert "it has 100 of the 10240 bytes of w/a.dat" in fault_of(tarred()[: 3 * 512 + 512 * 2 + 100 - 1024]).message
+    assert "it has 100 of the 10,240 bytes of w/a.dat" in fault_of(tarred()[: 3 * 512 + 512 * 2 + 100 - 1024]).message
 
 
 def test_two_tars_behind_each_other_are_refused():
     """A tar program would read the first alone."""
-    assert "behind the end" in fault_of(tarred() + tarred({"b": b"1"})).message
+    assert "after the end" in fault_of(tarred() + tarred({"b": b"1"})).message
     assert fault_of(gzip.compress(tarred() + b"1")).reason is Reason.UNREADABLE
 
 
@@ -211,10 +211,10 @@ def changed(data: bytes, name: bytes, at: int, layout: str, value: int) -> bytes
         (10, "<H", 14, "LZMA"),
         (10, "<H", 93, "Zstandard"),
         (10, "<H", 77, "method 77"),
-        (24, "<L", 10**9, "cannot be made"),
-        (24, "<L", 10_000, "holds more than the 10000 bytes"),
-        (24, "<L", 10_241, "10240 of 10241 bytes"),
-        (16, "<L", 7, "another checksum"),
+        (24, "<L", 10**9, "too few for its 1,000,000,000 bytes"),
+        (24, "<L", 10_000, "has more than the 10,000 bytes"),
+        (24, "<L", 10_241, "10,240 of 10,241 bytes"),
+        (16, "<L", 7, "do not match its checksum"),
         (38, "<L", (stat.S_IFLNK | 0o777) << 16, "symbolic link"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_directory_that_places_members_before_the_start_is_refused():
     struct.pack_into("<L", data, at, struct.unpack_from("<L", data, at)[0] + 100)
     fault = fault_of(bytes(data))
     assert fault.reason is Reason.UNREADABLE
-    assert "before its start" in fault.message
+    assert "before the start" in fault.message
 
 
 def test_another_name_beside_the_content_is_refused():
@@ -254,7 +254,7 @@ def test_a_directory_with_fewer_members_than_it_says():
     """With both counts."""
     data = bytearray(zipped())
     struct.pack_into("<H", data, len(data) - 22 + 10, 9)
-    assert "should have 9 members, and has 3" in fault_of(bytes(data)).message
+    assert "should have 9 members, but has 3" in fault_of(bytes(data)).message
 
 
 def test_bombs_end_at_the_bounds():
@@ -267,7 +267,7 @@ def test_bombs_end_at_the_bounds():
         assert fault_of(data, limits=small).reason is Reason.TOO_LARGE
     zeros = gzip.compress(tarred({"a": b"1"}) + bytes(2_000_000))
     assert fault_of(zeros, limits=Limits(n_bytes=1_000_000, n_members=10)).reason is Reason.TOO_LARGE
-    assert "next to nothing" in fault_of(gzip.compress(tarred({"a": b"1"})) + gzip.compress(b"") * 20_100).message
+    assert "almost no content" in fault_of(gzip.compress(tarred({"a": b"1"})) + gzip.compress(b"") * 20_100).message
 
 
 def test_a_directory_beyond_its_bound_is_not_read():

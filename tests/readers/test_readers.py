@@ -75,7 +75,7 @@ def test_readers_have_different_names():
 
 def test_what_no_reader_knows_is_refused_with_what_it_looks_like():
     """A PDF is told as one."""
-    with pytest.raises(BadInputError, match=r"scan\.pdf is in no format that is read here; it looks like a PDF") as refused:
+    with pytest.raises(BadInputError, match=r"scan\.pdf is in a format that is not supported; it looks like a PDF") as refused:
         read("scan.pdf", {"scan.pdf": b"%PDF-1.7"})
     assert refused.value.reason is Reason.UNKNOWN_FORMAT
 
@@ -93,5 +93,5 @@ def test_a_header_is_gathered_with_all_that_it_names():
     asked = {name: (lambda data=data: data) for name, data in beside.items()}
     assert gather("r.hea", beside["r.hea"], asked) == {name: beside[name] for name in ("r.hea", "a.hea", "b.hea", "a.dat", "b.dat")}
     del asked["b.dat"]
-    with pytest.raises(BadInputError, match=r"r\.hea names B\.DAT, which is not beside it"):
+    with pytest.raises(BadInputError, match=r"r\.hea names the file B\.DAT, which is not in the same folder"):
         gather("r.hea", beside["r.hea"], asked)

@@ -34,7 +34,7 @@ def test_plain_gzipped_and_marked_text_are_the_same():
 def test_bomb_is_refused_before_it_unpacks():
     """Ten megabytes of zeros in ten kilobytes of gzip are too large for a bound of one megabyte."""
     bomb = gzip.compress(b"0" * 10_000_000)
-    with pytest.raises(BadInputError, match="more than 1000000 bytes") as caught:
+    with pytest.raises(BadInputError, match="more than 1,000,000 bytes") as caught:
         unpack(bomb, name="bomb.csv.gz", max_bytes=1_000_000)
     assert caught.value.reason is Reason.TOO_LARGE
 
@@ -57,7 +57,7 @@ def test_many_members_take_a_time_that_grows_with_their_number():
         assert unpack(data, name="a.csv.gz") == b"1," * n_members
         took[n_members] = min(took[n_members], time.process_time() - start)
     assert took[40_000] < 10 * took[10_000]
-    with pytest.raises(BadInputError, match="more than 100000 gzip members; pack the text as one") as caught:
+    with pytest.raises(BadInputError, match="more than 100,000 gzip members; compress the text as one") as caught:
         unpack(member * 100_001, name="a.csv.gz")
     assert caught.value.reason is Reason.TOO_LARGE
 
@@ -70,7 +70,7 @@ def test_members_of_any_size_are_read_to_the_byte():
 
 def test_text_that_grows_as_utf8_is_bounded():
     """A file in UTF-16 whose UTF-8 is longer is held to the bound, too."""
-    with pytest.raises(BadInputError, match="more than 1000 bytes") as caught:
+    with pytest.raises(BadInputError, match="more than 1,000 bytes") as caught:
         unpack(("\N{CJK UNIFIED IDEOGRAPH-5FC3}" * 400).encode("utf-16"), name="a.csv", max_bytes=1000)
     assert caught.value.reason is Reason.TOO_LARGE
 
@@ -84,7 +84,7 @@ def test_text_that_grows_as_utf8_is_bounded():
         (b" \r\n", "empty"),
         (b"1,2\0", "NUL"),
         ("1,2,3,4".encode("utf-16-le"), "as in UTF-16 without its byte order mark"),
-        ("1,2".encode("utf-16")[:-1], "marked as UTF-16-LE and is not"),
+        ("1,2".encode("utf-16")[:-1], "marked as UTF-16-LE but is not"),
         (b"PK\3\4\x14\0\6\0\x08\0\0\0!\0[Content_Types].xml", "this is an Excel or Office file; save the table as CSV"),
     ],
 )

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.signals.beat_length import beat_lengths_s
-from ecg_tasks.signals.delineation import _Slopes
+from ecg_tasks.signals.delineation import _heights, _Slopes
 from ecg_tasks.signals.lead_checks import check_leads, leads_checked
 from ecg_tasks.signals.measurements import measure, measure_all
 from ecg_tasks.signals.preparing import prepare
@@ -94,10 +94,24 @@ def test_a_recording_is_measured_as_it_is_alone(mixed):
 
 
 def test_slopes_are_those_of_scipys_filter():
-    """The weights of the derivative are kept, and give what SciPy gives to the last bit, at the ends too."""
-    leads = np.random.default_rng(3).normal(size=(12, 280)).astype(np.float32)
-    slopes = _Slopes(leads, fs=250.0)
+    """The weights of the derivative are kept, and give what SciPy gives to the last bit, at the ends too; a beat may have fewer leads."""
+    leads = np.random.default_rng(3).normal(size=(3, 12, 280)).astype(np.float32)
+    leads[1, 7:] = 0
+    slopes = _Slopes(leads, np.array([12, 7, 12]), fs=250.0)
     for smooth_s in (0.006, 0.014, 0.032):
-        expected = gaussian_filter1d(leads.astype(np.float64), smooth_s * 250.0, axis=1, order=1) * 250.0
+        expected = gaussian_filter1d(leads.astype(np.float64), smooth_s * 250.0, axis=2, order=1) * 250.0
         assert np.array_equal(slopes.leads(smooth_s), expected)
-        assert np.array_equal(slopes.together(smooth_s), np.sqrt((expected**2).mean(axis=0)))
+        for row, n_leads in enumerate((12, 7, 12)):
+            assert np.array_equal(slopes.together(smooth_s)[row], np.sqrt((expected[row, :n_leads] ** 2).mean(axis=0)))
+
+
+def test_heights_are_those_of_each_part_alone():
+    """Parts of several lengths, smoothed as SciPy smooths each by itself, which goes on at its ends as in a mirror."""
+    median = np.random.default_rng(4).normal(size=(3, 12, 280)).astype(np.float32)
+    begin, end = np.array([3, 40, 60]), np.array([20, 99, 84])
+    found = _heights(median, begin, end, width=2.5, n_leads=np.array([12, 12, 12]))
+    for row, (first, last) in enumerate(zip(begin, end, strict=True)):
+        smooth = gaussian_filter1d(median[row, :, first : last + 1], 2.5, axis=1)
+        line = np.linspace(0, 1, smooth.shape[1], dtype=np.float32)
+        apart = smooth - smooth[:, :1] * (1 - line) - smooth[:, -1:] * line
+        assert np.array_equal(found[row, : len(line)], np.sqrt((apart**2).mean(axis=0)).astype(np.float64))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.readers.wfdb.header import load_wfdb
 from ecg_tasks.signals.heartbeats import cut_beats
+from tests.readings import load_wfdb
 
 RECORD_100 = Path(__file__).parents[2] / "../shared/data/formats/100.hea"
 FS = 125.0

@@ -6,9 +6,8 @@ import pytest
 from ecg_tasks.errors import SignalError
 from ecg_tasks.labels import Label
 from ecg_tasks.readers.labels_csv import read_labels
-from ecg_tasks.readers.wfdb.header import load_wfdb
 from ecg_tasks.signals.sample_files import heartbeat_csv, labels_csv, wfdb_record
-from tests.readings import read_heartbeat_csv, read_wfdb
+from tests.readings import load_wfdb, read_heartbeat_csv, read_wfdb
 
 
 def some_samples():

@@ -212,7 +212,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     Parameters
     ----------
     waiting : keys of what waits, or is left to the next run: the first thousand; in plans of version 0.1 all
-    n_waiting : how many there are; None in plans of version 0.1
+    n_waiting : how many there are, or at least are where whole folders were left; None in plans of version 0.1
     all_waiting : key of a table of all of them, where label tables may mean one that ``waiting`` has not
     waiting_for : how many of them wait for what, in words
     needed : keys that stay although a drop of this run has them, because something that waits needs them; None in older plans: all

@@ -44,7 +44,7 @@ def read_chapman(folder: Path) -> LabelledFolder:
 
 def _read_figshare(folder: Path) -> LabelledFolder:
     if not (folder / DIAGNOSTICS).is_file():
-        message = f"{folder} has Diagnostics.xlsx, which is not read: save it as CSV (UTF-8), called {DIAGNOSTICS}, in the same folder"
+        message = f"{folder} has Diagnostics.xlsx, which cannot be read: save it as {DIAGNOSTICS}, a CSV in UTF-8, in the same folder"
         raise BadInputError(Reason.UNKNOWN_FORMAT, message)
     table = load_table("chapman")
     files: dict[str, Path | None] = {}

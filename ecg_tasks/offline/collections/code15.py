@@ -87,7 +87,7 @@ def _sidecar(folder: Path) -> bytes:
     unit = read_sidecar(path.read_bytes(), name=SIDECAR).unit if path.is_file() else None
     if unit is None:
         sentence = (
-            f"CODE-15 does not say the unit of its samples, and what is written about it can be read as 1 mV and as 0.1 mV. "
+            f"CODE-15 does not give the unit of its samples: its description can mean 1 mV or 0.1 mV. "
             f'Put {SIDECAR} into {folder}, with the true unit: {{"unit": "mV"}}'
         )
         raise BadInputError(Reason.UNIT_UNKNOWN, sentence)
@@ -103,10 +103,10 @@ def _exams(path: Path) -> list[str]:
             numbers = [str(int(one)) for one in file[EXAM_ID][()]]
             n_recordings = len(file[TRACINGS])
     except (OSError, KeyError, TypeError, ValueError) as error:
-        message = f"{path} is not a whole file of CODE-15 ({type(error).__name__}): unpack its .zip again"
+        message = f"{path} is not a complete file of CODE-15 ({type(error).__name__}): unpack its .zip again"
         raise BadInputError(Reason.UNREADABLE, message) from None
     if len(numbers) != n_recordings:
-        message = f"{path}: {len(numbers)} numbers of exams for {n_recordings} recordings"
+        message = f"{path}: {len(numbers)} exam numbers for {n_recordings} recordings"
         raise BadInputError(Reason.UNREADABLE, message)
     return numbers[:-1] if numbers and numbers[-1] == "0" else numbers
 

@@ -134,7 +134,7 @@ def agreed(said: Mapping[str, Sequence[LabelRow]], *, table: str) -> tuple[dict[
             rows[name] = replace(some[0], **one)
         else:
             numbers = ", ".join(str(row.row) for row in some)
-            message = f"{table}, rows {numbers}: they contradict one another about {name}; keep those that are right"
+            message = f"{table}, rows {numbers}: they contradict each other about {name}; keep the right one"
             contradicted.append(Rejected(name=name, reason=Reason.BAD_LABEL, message=message))
     for name, message in _in_two_folds(rows, table=table).items():
         del rows[name]
@@ -168,7 +168,7 @@ def inside(folder: Path, name: str, *, suffix: str = HEADER_SUFFIX) -> Path:
     """Return the file that a table names, which must lie in the folder."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise BadInputError(Reason.UNSAFE_PATH, f"{folder} names {name}, which points out of it")
+        raise BadInputError(Reason.UNSAFE_PATH, f"{folder} names {name}, which is outside of it")
     return path.with_name(path.name + suffix)
 
 
@@ -190,7 +190,7 @@ def table_rows(file: Path, *columns: str) -> Iterator[dict[str, str]]:
                 raise BadInputError(Reason.UNREADABLE, message)
             yield from table
         except (UnicodeDecodeError, csv.Error) as error:
-            raise BadInputError(Reason.UNREADABLE, f"{file} is no CSV in UTF-8 ({type(error).__name__}); save it so") from None
+            raise BadInputError(Reason.UNREADABLE, f"{file} is not CSV in UTF-8 ({type(error).__name__}); save it as that") from None
 
 
 def has_columns(file: Path, *columns: str) -> bool:

@@ -180,7 +180,7 @@ def _open(
         found.loose.append(item)
         return []
     if item.size > limits.n_bytes:
-        raise BadInputError(Reason.TOO_LARGE, f"{name} has {item.size} bytes; {limits.n_bytes} are allowed for an archive")
+        raise BadInputError(Reason.TOO_LARGE, f"{name} has {item.size:,} bytes; the limit is {limits.n_bytes:,} for an archive")
     opened = open_archive(source, packing, name=name, etag=item.etag, modified=item.modified, settings=limits)
     counts = ArchiveCounts(
         key=keeping.names.in_inbox(item.key), source=source.sha256, folder=keeping.names.shown(packed.name_inside(name)), kept=keeping.keeps

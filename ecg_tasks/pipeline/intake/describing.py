@@ -218,7 +218,7 @@ def _refused(
     """Put a table that could not be read into quarantine; of one that names a forgotten recording the reason is told, and nothing kept."""
     if not is_told:
         return quarantine(store, name=table.name, source=table.source, fault=fault, keys_in=[table.key], names=names)
-    sentence = f"{SENTENCES[fault.reason]} Nothing of it was kept, because it names a recording that was forgotten here."
+    sentence = f"{SENTENCES[fault.reason]} It was not kept, because it names a recording that was forgotten here."
     return QuarantinedInput(name=NAME, reason=fault.reason.value, message=sentence, source="")
 
 

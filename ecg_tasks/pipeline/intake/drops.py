@@ -248,7 +248,7 @@ class _Inbox:
                 yield _Ready(key=key, items=(item,), fate=PASSED_OVER)
             elif kind is Kind.FOLDER:
                 name = key.removeprefix(keys.INBOX)
-                sentence = f"{name} ends with a slash, as a folder does, and holds {item.size} bytes; upload it under a name"
+                sentence = f"{name} ends with a slash, like a folder, but has {item.size:,} bytes; upload it under another name"
                 yield _Ready(key=key, items=(item,), fault=BadInputError(Reason.UNSAFE_PATH, sentence))
             elif self._is_fresh([item]) and (why := self._why_wait(key, item, kind)):
                 self._wait([key], why, None if why == NEXT_RUN else self._until([item]))
@@ -329,7 +329,7 @@ class _Inbox:
                 return {}, BadInputError(Reason.UNREADABLE, sentence)
             wanted |= {f"{folder}/{name}": self._there(f"{folder}/{name}") for name in parsed.names}
             if len(wanted) > _MAX_FILES:
-                sentence = f"{header.removeprefix(keys.INBOX)}: its segments name over {_MAX_FILES} files; that many are read at most"
+                sentence = f"{header.removeprefix(keys.INBOX)}: its segments name more than {_MAX_FILES:,} files, which is the limit"
                 return {}, BadInputError(Reason.TOO_LARGE, sentence)
         return wanted, None
 
@@ -338,15 +338,16 @@ class _Inbox:
         missing = [posixpath.basename(key) for key, there in wanted.items() if there is None]
         if missing:
             alike = [posixpath.basename(key) for name in missing for key in self._alike(f"{posixpath.dirname(header)}/{name}")]
-            parsed = f"; of {', '.join(alike[:4])} it is not clear which is meant" if alike else ""
+            parsed = f"; it is not clear which of {', '.join(alike[:4])} is meant" if alike else ""
             names = f"{', '.join(missing[:20])}{f' and {len(missing) - 20} more' * (len(missing) > 20)}"  # noqa: PLR2004 - enough for a sentence
             never = f"is not in {self._archive}" if self._archive else f"did not come within {self._grace_s:.0f} s"
             sentence = f"{posixpath.basename(header)} names {names}, which {never}{parsed}"
             return BadInputError(Reason.INCOMPLETE, sentence)
         empty = [posixpath.basename(item.key) for item in present if not item.size]
         if empty:
-            again = f" in {self._archive}; pack" if self._archive else f", and none followed within {self._grace_s:.0f} s; upload"
-            sentence = f"{', '.join(empty[:20])} came without content{again} it again"
+            late = f", and no content followed within {self._grace_s:.0f} s"
+            again = f" in {self._archive}: pack it" if self._archive else f"{late}: upload it"
+            sentence = f"{', '.join(empty[:20])} came without content{again} again"
             return BadInputError(Reason.INCOMPLETE, sentence)
         return None
 
@@ -370,13 +371,13 @@ class _Inbox:
         name = posixpath.basename(key)
         if kind is Kind.UNFINISHED:
             called = finished_name(key)
-            what_now = f"upload it as {called} once it is whole" if called else "upload it under its own name"
-            came = f"was packed into {self._archive}" if self._archive else f"nothing came for {self._grace_s:.0f} s"
-            sentence = f"{name} is called like an upload that goes on, and {came}; {what_now}"
+            what_now = f"upload it as {called} once it is complete" if called else "upload it under its own name"
+            came = f"it was packed into {self._archive}" if self._archive else f"nothing came for {self._grace_s:.0f} s"
+            sentence = f"{name} has the name of an unfinished upload, and {came}; {what_now}"
             return BadInputError(Reason.INCOMPLETE, sentence)
         if kind is Kind.SIGNAL and not (key in self.said and self.said[key].is_table):
-            never = f"is in {self._archive}; pack" if self._archive else f"came within {self._grace_s:.0f} s; upload"
-            sentence = f"no header that can be read and names {name} {never} both together"
+            never = f"is in {self._archive}: pack" if self._archive else f"came within {self._grace_s:.0f} s: upload"
+            sentence = f"no readable header that names {name} {never} both together"
             return BadInputError(Reason.INCOMPLETE, sentence)
         return None
 
@@ -432,7 +433,7 @@ def _drop(ready: _Ready, *, max_bytes: int) -> Drop:
         return drop
     size = sum(item.size for item in ready.items)
     if fault is None and size > max_bytes:
-        fault = BadInputError(Reason.TOO_LARGE, f"{name} has {size} bytes; {max_bytes} are allowed")
+        fault = BadInputError(Reason.TOO_LARGE, f"{name} has {size:,} bytes; the limit is {max_bytes:,}")
     fault = fault if key.endswith("/") else _path_fault(key) or fault
     return drop if fault is None else structs.replace(drop, reason=fault.reason.value, message=fault.message)
 

@@ -116,7 +116,7 @@ def take(
     if drop.reason:
         return _refused(store, drop, outcome, batch, fault=BadInputError(Reason(drop.reason), drop.message), names=names)
     if not isinstance(contents, Mapping):
-        fault = contents if isinstance(contents, BadInputError) else BadInputError(Reason.INCOMPLETE, f"{drop.name} was not taken out")
+        fault = contents if isinstance(contents, BadInputError) else BadInputError(Reason.INCOMPLETE, f"{drop.name} could not be unpacked")
         return _refused(store, drop, outcome, batch, fault=fault, names=names)
 
     copy: dict[str, bytes] = {}

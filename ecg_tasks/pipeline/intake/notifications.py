@@ -60,9 +60,9 @@ def read_notice(body: str, *, bucket: str) -> Notice:
     try:
         message = msgspec.json.decode(body, type=prepared(_Message))
     except msgspec.ValidationError:
-        return Notice(fault="it is no JSON object with a list of Records")
+        return Notice(fault="it is not a JSON object with a list of Records")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return Notice(fault="it is no JSON")
+        return Notice(fault="it is not JSON")
     if message.event == _TEST:
         return Notice()
     if message.records is None:

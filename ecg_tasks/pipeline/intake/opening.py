@@ -107,9 +107,9 @@ def open_archive(source: Source, packing: Packing, *, name: str, etag: str, modi
             else:
                 said[key] = headers.said_by(key, etag, head)
     if not found:
-        raise BadInputError(Reason.INCOMPLETE, f"{name} is an archive without any member")
+        raise BadInputError(Reason.INCOMPLETE, f"{name} is an empty archive")
     for path, n_more in doubled.items():
-        sentence = f"{path} stands {n_more + 1} times in {shown}, and it is not clear which is meant; pack it once"
+        sentence = f"{path} is {n_more + 1} times in {shown}, and it is not clear which one is meant; pack it once"
         found[path] = replace(found[path], fault=BadInputError(Reason.UNREADABLE, sentence))
         tables.pop(path, None)
     drops = _sorted(found, said, folder=folder, name=name, etag=etag, modified=modified, max_bytes=settings.member_bytes)

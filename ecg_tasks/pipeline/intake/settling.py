@@ -189,10 +189,10 @@ def _refuse_folds(result: Settled, tables: Sequence[Staged], together: _TwoFolds
         others += [
             f"{other} by the record {record_id}, which was received before" for other, record_id in together.before.items() if other != fold
         ]
-        where = "here" if place.row.person.fold is not None else "by what else is known of it"
+        where = "here" if place.row.person.fold is not None else "by what is stored with it"
         sentence = (
             f"the patient of the recording {place.row.record[:_SHOWN_CHARS]!r} is in fold {fold} {where}, and in fold "
-            f"{', '.join(others[:_SHOWN])}; a patient has one fold, since it decides the split: none of these rows was applied"
+            f"{', '.join(others[:_SHOWN])}; all recordings of a patient must be in one fold. None of these rows was applied"
         )
         result.faults[place.table].append(_fault(tables[place.table], place.row, sentence))
 
@@ -235,7 +235,7 @@ def _resolve(paths: Sequence[tuple[str, ...]], drop: SettledDrop, archived: Arch
     if not came and forgotten:
         return _Found(forgotten=True)
     if not came and refused:
-        return _Found(sentence=f"means the recording {refused[0]}, which came too and was refused; drop both again once it is mended")
+        return _Found(sentence=f"means the recording {refused[0]}, which was refused; correct it, and drop both again")
     return _one_of(paths, came, before)
 
 
@@ -249,12 +249,12 @@ def _one_of(
     ids = {record_id for found in came.values() for record_id in found}
     if not ids:
         looked = " or ".join(spellings[-1][:_SHOWN_CHARS] for spellings in paths) or "a path inside the inbox"
-        sentence = f"names no recording that has been received (looked for {looked}); drop the label again after it"
+        sentence = f"names no recording that was received (looked for {looked}); drop the row again after the recording"
         return _Found(sentence=sentence, may_come=True)
     if len(ids) == 1:
         return _Found(record_id=ids.pop())
     listed = ", ".join(name[:_SHOWN_CHARS] for name in [*came][:_SHOWN])
-    sentence = f"is ambiguous: {len(ids)} recordings go by {listed}; name one by its path from the inbox on, or by its id"
+    sentence = f"is ambiguous: {len(ids)} recordings have the name {listed}; name one by its path in the inbox, or by its id"
     return _Found(sentence=sentence)
 
 
@@ -286,7 +286,7 @@ def _refuse_contradiction(result: Settled, tables: Sequence[Staged], places: Seq
         others = ", ".join([other for other in named if other != own][:_SHOWN]) or own
         sentence = (
             f"it contradicts {others} in the {' and the '.join(about)} of the recording {place.row.record[:_SHOWN_CHARS]!r}; "
-            "neither was applied: drop the table again with one of them"
+            "neither was applied. Drop the table again with the right one"
         )
         result.faults[place.table].append(_fault(tables[place.table], place.row, sentence))
 
@@ -328,7 +328,7 @@ def _apply(result: Settled, tables: Sequence[Staged], told: _Agreed, *, is_new: 
     another = None not in {stored.patient, person.patient} and stored.patient != person.patient
     another |= None not in {stored.public_patient, person.public_patient} and stored.public_patient != person.public_patient
     if another and not is_new:
-        sentence = "is known to be of another patient, and the splits of datasets depend on the patient; the row was not applied"
+        sentence = "belongs to another patient, by an earlier row or file; the row was not applied"
         for place in places:
             shown = f"the recording {place.row.record[:_SHOWN_CHARS]!r} {sentence}"
             result.faults[place.table].append(_fault(tables[place.table], place.row, shown))

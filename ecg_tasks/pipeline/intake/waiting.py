@@ -22,6 +22,7 @@ def plan_of(
     *,
     work: Sequence[Sequence[Drop]],
     left: Sequence[Sequence[Drop]],
+    n_beyond: int = 0,
     grace_ended: str,
     put_back: tuple[str, ...] = (),
 ) -> IntakePlan:
@@ -31,25 +32,27 @@ def plan_of(
     ----------
     work : drops that this run takes over, in batches
     left : batches that are left to the next run, because a run has its number of tasks
+    n_beyond : files in folders that are left to the next run. Where this run takes over nothing, the next one, which would come to the
+        same folders, need not follow at once
     grace_ended : what came before this moment (ISO 8601) has waited long enough
     put_back : quarantine entries whose files are in the inbox again
     """
     turn = [file.key for batch in left for drop in batch for file in drop.files]
     all_keys = list(dict.fromkeys([*inbox.waiting, *turn]))
     waits_for = inbox.waiting_for
-    if turn:
-        waits_for[NEXT_RUN] += len(turn)
+    if turn or n_beyond:
+        waits_for[NEXT_RUN] += len(turn) + n_beyond
     at_work = {file.key for batch in work for drop in batch for file in drop.files}
     listed = f"{at}/waiting.parquet" if inbox.labels and len(all_keys) > _NAMED else ""
     if listed:
         store.put(listed, tables.dump(tables.INBOX_KEYS, {"key": all_keys}))
     return IntakePlan(
         waiting=tuple(all_keys[:_NAMED]),
-        n_waiting=len(all_keys),
+        n_waiting=len(all_keys) + n_beyond,
         all_waiting=listed,
         waiting_for=dict(waits_for),
         needed=tuple(sorted(at_work.intersection(all_keys))),
-        left=inbox.left + sum(len(batch) for batch in left),
+        left=inbox.left + sum(len(batch) for batch in left) + (n_beyond if at_work else 0),
         labels=tuple(inbox.labels),
         grace_ended=grace_ended,
         put_back=put_back,
@@ -77,7 +80,7 @@ def rest(run_id: str) -> str:
     """Tell what a run left to the next one, as a sentence; nothing where all that is left waits for files, or nothing was there."""
     manifest = find_manifest(open_store(), IntakeManifest, keys.run_key(run_id))
     left = 0 if manifest is None else manifest.left
-    return f"{left:,} recordings or files are left to the next run" if left else ""
+    return f"{left:,} recordings or files are left for the next run" if left else ""
 
 
 def recordings(store: ObjectStore, plan: IntakePlan) -> set[str]:

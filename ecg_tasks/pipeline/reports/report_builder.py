@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecg_tasks.archive import account_lists, keys, registry, tables
 from ecg_tasks.archive.descriptions import Descriptions
@@ -27,10 +26,11 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.predictions import RunTable, join_shard
 from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.counts import ReportCounts, number_of
+from ecg_tasks.disk_rows import Rows
 from ecg_tasks.evaluation.ages import AgeRange
 from ecg_tasks.evaluation.classes import ClassAssessment
-from ecg_tasks.evaluation.intervals import numbered
-from ecg_tasks.evaluation.summary import evaluate
+from ecg_tasks.evaluation.many_records import LABELLED, labelled
+from ecg_tasks.evaluation.summary import evaluate_rows
 from ecg_tasks.labels import Decision, Label, in_order
 from ecg_tasks.learning.serving import Classifier
 from ecg_tasks.learning.version import METRICS, Metrics, ModelSpec
@@ -136,7 +136,6 @@ def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[Drift
     summaries = {name: model.summary for name, model in models.items()}
     gathered = _gather(store, shards_to_report(store, pinned), pinned=pinned, labels=labels, models=models, late=late, pages=pages)
     waits, changed = waiting(store, recipes=pinned.recipes), changes(store, pinned, labels=labels)
-    del labels  # of a million records some 50 MB, while the figures are computed
     table = gathered.table
     decided = table.decisions
     quarantined = [entry for manifest in manifests for entry in account_lists.quarantined(store, manifest)]
@@ -154,8 +153,8 @@ def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[Drift
     )
     by_bucket = [
         f"Figures of {models[name].summary.recipe} {models[name].summary.version}: {sentence}"
-        for name, parts in gathered.unseen.items()
-        for sentence in (left_out_by_bucket(sum(part.n_by_bucket for part in parts)), not_compared(models[name].trained_on.n_unknown))
+        for name, found in gathered.unseen.items()
+        for sentence in (left_out_by_bucket(found.n_by_bucket), not_compared(models[name].trained_on.n_unknown))
         if sentence
     ]
     unseen = [figures for name, model in models.items() if (figures := _unseen(gathered.unseen.pop(name), name, model)) is not None]
@@ -198,21 +197,19 @@ def write_report(store: ObjectStore, pinned: ReportPin, *, drift: Sequence[Drift
     )
 
 
-class _Unseen(NamedTuple):
-    """Records that are labelled normal or abnormal, and that a model has decided on without having seen their patient, shape (n,) each.
+@dataclass(kw_only=True)
+class _Unseen:
+    """Records that are labelled normal or abnormal, and that a model has decided on without having seen their patient.
 
-    ``patient`` are eight bytes of a digest of the keyed hash of the patient's id, or of the record's id where that is not known: of ten
-    million patients two are taken for one with a chance of three in a million. ``n_by_bucket`` counts the records that are not among
-    them for their patient's bucket alone.
+    ``records`` are on the disk, as `LABELLED`. ``patient`` are eight bytes of a digest of the keyed hash of the patient's id, or of the
+    record's id where that is not known: of ten million patients two are taken for one with a chance of three in a million.
+    ``n_by_bucket`` counts the records that are not among them for their patient's bucket alone.
     """
 
-    probability: NDArray[np.float32]
-    is_called: NDArray[np.bool_]
-    is_firm: NDArray[np.bool_]
-    is_abnormal: NDArray[np.bool_]
-    patient: NDArray[np.uint64]
-    is_patient_known: NDArray[np.bool_]
-    n_by_bucket: int
+    records: Rows = field(default_factory=lambda: Rows(LABELLED))
+    n_abnormal: int = 0
+    is_patient_known: bool = True
+    n_by_bucket: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,8 +217,8 @@ class _Gathered:
     """The decided records, and what waits."""
 
     table: RunTable
-    unseen: dict[str, list[_Unseen]]
-    """Of each recipe, a part a shard."""
+    unseen: dict[str, _Unseen]
+    """Of each recipe."""
     pending: list[Pending]
     n_pending: int
     n_carried: int
@@ -245,7 +242,7 @@ def _gather(
     pages: str,
 ) -> _Gathered:
     pending = list[Pending]()
-    unseen: dict[str, list[_Unseen]] = {name: [] for name in models}
+    unseen = {name: _Unseen() for name in models}
     n_pending = n_carried = 0
     carried = {one.shard for one in pinned.ingests.carried}
     versions = {name: pinned.versions[name] for name in pinned.recipes if name in pinned.versions}
@@ -262,7 +259,7 @@ def _gather(
                 known = columns | _of_report(columns, shard=shard, labels=labels, models=models) | _of_run(columns, pinned, pages=pages)
                 known |= _limits_of_classes(columns, classes, models=models)
                 for name, model in models.items():
-                    unseen[name].append(_not_seen(known, name, model.trained_on))
+                    _add_not_seen(unseen[name], known, name, model.trained_on)
                 writer.add(known)
         table = writer.finish()
     return _Gathered(table=table, unseen=unseen, pending=pending, n_pending=n_pending, n_carried=n_carried)
@@ -314,29 +311,30 @@ def _limits_of_classes(columns: tables.Columns, classes: Sequence[str], *, model
     return found
 
 
-def _not_seen(columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> _Unseen:
-    """Return the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
+def _add_not_seen(unseen: _Unseen, columns: tables.Columns, recipe: str, trained_on: TrainedOn) -> None:
+    """Add the labelled rows of a shard that a model decided on, and was not trained, stopped or calibrated on."""
     names = ("record_id", "recipe", "probability", "threshold", "decision", "label", "patient", "public_patient", "split_bucket")
     truth = {Label.NORMAL.value: False, Label.ABNORMAL.value: True}
     rows = []
-    n_by_bucket = 0
     for record_id, by, p, threshold, decision, label, patient, public, bucket in zip(*(columns[name] for name in names), strict=True):
         if by == recipe and label in truth and not np.isnan(p):
             why = trained_on.why(record_id, int(bucket), patient, public)
-            n_by_bucket += why == "bucket"
+            unseen.n_by_bucket += why == "bucket"
             if why is None:
                 who = int.from_bytes(hashlib.blake2b((patient or record_id).encode(), digest_size=8).digest())
-                rows.append((p, p >= threshold, decision != Decision.UNCERTAIN, truth[label], who, bucket >= 0))
-    probability, called, firm, is_abnormal, patients, is_known = zip(*rows, strict=True) if rows else ((),) * 6
-    return _Unseen(
-        probability=np.array(probability, np.float32),
-        is_called=np.array(called, bool),
-        is_firm=np.array(firm, bool),
-        is_abnormal=np.array(is_abnormal, bool),
-        patient=np.array(patients, np.uint64),
-        is_patient_known=np.array(is_known, bool),
-        n_by_bucket=n_by_bucket,
-    )
+                rows.append((p, who, truth[label], p >= threshold, decision != Decision.UNCERTAIN))
+                unseen.is_patient_known &= bool(bucket >= 0)
+    if rows:
+        probability, patients, is_abnormal, is_called, is_decided = zip(*rows, strict=True)
+        found = labelled(
+            probability=np.array(probability, np.float32),
+            patients=np.array(patients, np.uint64),
+            is_abnormal=np.array(is_abnormal, bool),
+            is_called=np.array(is_called, bool),
+            is_decided=np.array(is_decided, bool),
+        )
+        unseen.records.append(found)
+        unseen.n_abnormal += sum(is_abnormal)
 
 
 def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, late: Descriptions) -> _Model:
@@ -351,28 +349,15 @@ def _load_model(store: ObjectStore, recipe: str, champion: PinnedVersion, *, lat
     )
 
 
-def _unseen(parts: list[_Unseen], recipe: str, model: _Model) -> UnseenFigures | None:
-    """Compute one model's figures over the labelled records that it has not seen; None where they are of one class.
-
-    The parts go as soon as they are joined: a million records are in memory once.
-    """
-    if not parts:
+def _unseen(unseen: _Unseen, recipe: str, model: _Model) -> UnseenFigures | None:
+    """Compute one model's figures over the labelled records that it has not seen; None where they are of one class."""
+    if unseen.n_abnormal in {0, len(unseen.records)}:
         return None
-    probability, called, firm, truth, who, is_known = (np.concatenate([part[column] for part in parts]) for column in range(6))
-    parts.clear()
-    patients = numbered(who)
-    del who
-    if truth.all() or not truth.any():
-        return None
-    found = evaluate(
-        truth,
-        probability,
-        patients,
+    found = evaluate_rows(
+        unseen.records,
         threshold=model.classifier.spec.threshold,
-        called=called,
-        firm=firm,
         abstain=model.classifier.spec.rule.abstain,
-        split_unit="patient" if is_known.all() else "record",
+        split_unit="patient" if unseen.is_patient_known else "record",
         seed=BOOTSTRAP_SEED,
     )
     return UnseenFigures(

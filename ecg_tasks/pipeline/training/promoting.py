@@ -40,7 +40,7 @@ def is_promotable(run_id: str) -> bool:
 def subject(run_id: str) -> str:
     """Return what the person who approves is asked, in one line: which version, and whether it is better or a refresh."""
     work, verdict = _evaluated(open_store(), run_id)
-    return f"Promote {work.recipe} {work.version}, {_PASSED.get(verdict.kind, verdict.kind)}?"
+    return f"Promote {work.recipe} version {work.version}? It is {_PASSED.get(verdict.kind, verdict.kind)}."
 
 
 def question(run_id: str, *, pages: str = "") -> str:
@@ -52,25 +52,50 @@ def question(run_id: str, *, pages: str = "") -> str:
     """
     store = open_store()
     work, verdict = _evaluated(store, run_id)
-    links = [f"[its card]({pages}/models/{work.recipe}/{work.version})"] if pages else []
-    if pages and verdict.champion:
-        both = urlencode({"recipe": work.recipe, "one": verdict.champion, "other": work.version})
-        links.append(f"[both versions on the same patients]({pages}/models/compare?{both})")
-    links.append(f"the whole verdict in the bucket: `{keys.model_file(work.recipe, work.version, registry.VERDICT)}`")
     asked = (
-        f"`{work.recipe}` version `{work.version}` passed the gate as **{_PASSED.get(verdict.kind, verdict.kind)}**, on patients that"
-        f" neither model has seen. Compared with: `{verdict.champion or 'nothing'}`."
+        f"The new version `{work.version}` of the recipe `{work.recipe}` passed the gate:"
+        f" it is **{_PASSED.get(verdict.kind, verdict.kind)}**. {_tested(verdict)}"
     )
-    return "\n\n".join(
-        filter(None, (asked, _figures(verdict), f"The gate's reason: {verdict.reason}.", verdict.note, f"See {'; '.join(links)}."))
+    added = "Somebody else trained this network. Only its author knows whether it has seen the test patients before." if work.added else ""
+    otherwise = f"version `{verdict.champion}` continues to decide" if verdict.champion else "no version of this recipe decides"
+    follows = (
+        f"**Approve**: from the next run of `{DagId.CLASSIFY_RECORDS}` on, the new version decides on all recordings."
+        f" **Reject**, or no answer in two days: {otherwise}."
     )
+    figures = _figures(verdict)
+    reason = f"What the gate found: {verdict.reason}."
+    parts = (asked, added, follows, figures, _EXPLAINED if figures else "", reason, verdict.note, _links(work, verdict, pages))
+    return "\n\n".join(filter(None, parts))
 
 
 _PASSED: dict[str, str] = {
-    VerdictKind.FIRST: "the first model",
-    VerdictKind.BETTER: "better than what serves",
-    VerdictKind.REFRESH: "a refresh, not shown to be better",
+    VerdictKind.FIRST: "the first model of this recipe",
+    VerdictKind.BETTER: "better than the serving version",
+    VerdictKind.REFRESH: "a refresh: as good as the serving version, and trained on newer data",
 }
+_EXPLAINED = (
+    "AUROC: 1 is a perfect ranking, 0.5 is guessing. Sensitivity: the share of the abnormal recordings that are found."
+    " Calibration error: how far the probabilities are from what was observed; 0 is best."
+)
+
+
+def _tested(verdict: StoredVerdict) -> str:
+    if not verdict.champion:
+        return "It was tested on patients whose recordings were not used to train it."
+    return (
+        f"It was compared with the serving version, `{verdict.champion}`, on the same test patients, whose recordings were not used to"
+        " train either of them."
+    )
+
+
+def _links(work: TrainingJob, verdict: StoredVerdict, pages: str) -> str:
+    """Return where more is said of a version, as Markdown."""
+    links = [f"[the card of the new version]({pages}/models/{work.recipe}/{work.version})"] if pages else []
+    if pages and verdict.champion:
+        both = urlencode({"recipe": work.recipe, "one": verdict.champion, "other": work.version})
+        links.append(f"[both versions side by side]({pages}/models/compare?{both})")
+    links.append(f"the verdict in the bucket, `{keys.model_file(work.recipe, work.version, registry.VERDICT)}`")
+    return f"More: {'; '.join(links)}."
 
 
 def _figures(verdict: StoredVerdict) -> str:
@@ -86,7 +111,7 @@ def _figures(verdict: StoredVerdict) -> str:
     rows = [row for row in rows if any(row[1:])]
     if not rows:
         return ""
-    head = ("Figure", "New", "Serving", "Difference, paired by patient")
+    head = ("Figure", "New version", "Serving version", "Difference, paired by patient")
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows))
 
 

@@ -100,9 +100,9 @@ def check_totals(limits: Limits, *, name: str, n_members: int, n_bytes: int) -> 
         ``too_large``.
     """
     if n_members > limits.n_members:
-        raise BadInputError(Reason.TOO_LARGE, f"{name} has more than {limits.n_members} members; pack it into several archives")
+        raise BadInputError(Reason.TOO_LARGE, f"{name} has more than {limits.n_members:,} members; pack it into several archives")
     if n_bytes > limits.n_bytes:
         sentence = (
-            f"{name} holds {n_bytes} bytes or more when it is unpacked; {limits.n_bytes} are allowed, so pack it into several archives"
+            f"{name} holds {n_bytes:,} bytes or more when it is unpacked; the limit is {limits.n_bytes:,}, so pack it into several archives"
         )
         raise BadInputError(Reason.TOO_LARGE, sentence)

@@ -44,7 +44,7 @@ class Contents:
         if self._packing is not Packing.ZIP:
             data = self._read(member.at, member.end)
             if len(data) != member.size:
-                sentence = f"{member.path}: {len(data)} of {member.size} bytes are there; upload the archive again"
+                sentence = f"{member.path}: {len(data):,} of {member.size:,} bytes are there; upload the archive again"
                 raise BadInputError(Reason.INCOMPLETE, sentence)
             return data
         return unzipped(self._read(member.at, member.end), member)
@@ -65,7 +65,7 @@ class Contents:
 def local_length(header: bytes, member: PackedMember) -> int:
     """Return the length of name and extra field behind a member's local header."""
     if len(header) < LOCAL_HEADER.size or not header.startswith(_LOCAL_MAGIC):
-        raise BadInputError(Reason.UNREADABLE, f"{member.path} does not stand where the directory of the ZIP archive says; pack it again")
+        raise BadInputError(Reason.UNREADABLE, f"{member.path} is not where the directory of the ZIP archive says; pack it again")
     _, _, _, _, _, _, _, _, _, n_name, n_extra = LOCAL_HEADER.unpack(header)
     return int(n_name + n_extra)
 
@@ -83,20 +83,20 @@ def unzipped(extent: bytes, member: PackedMember) -> bytes:
     _, _, flags, _, _, _, _, _, _, n_name, _ = LOCAL_HEADER.unpack(header)
     name = extent[LOCAL_HEADER.size : LOCAL_HEADER.size + n_name].decode("utf-8" if flags & _UTF8 else "cp437", "replace")
     if plain_path(name) != member.path:
-        raise BadInputError(Reason.UNREADABLE, f"{member.path} has another name beside its content than in the directory; pack it again")
+        raise BadInputError(Reason.UNREADABLE, f"{member.path} has another name before its content than in the directory; pack it again")
     packed = extent[start : start + member.packed]
     if len(packed) < member.packed:
-        sentence = f"{member.path}: {len(packed)} of {member.packed} packed bytes are there; upload the archive again"
+        sentence = f"{member.path}: {len(packed):,} of {member.packed:,} packed bytes are there; upload the archive again"
         raise BadInputError(Reason.INCOMPLETE, sentence)
     data = _inflated(packed, member) if member.deflated else packed
     if len(data) < member.size:
-        sentence = f"{member.path}: {len(data)} of {member.size} bytes are there; upload the archive again"
+        sentence = f"{member.path}: {len(data):,} of {member.size:,} bytes are there; upload the archive again"
         raise BadInputError(Reason.INCOMPLETE, sentence)
     if len(data) > member.size:
-        sentence = f"{member.path} holds more than the {member.size} bytes that the directory of the ZIP archive says; pack it again"
+        sentence = f"{member.path} has more than the {member.size:,} bytes that the directory of the ZIP archive gives; pack it again"
         raise BadInputError(Reason.UNREADABLE, sentence)
     if zlib.crc32(data) != member.crc:
-        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{member.path}: its bytes have another checksum; upload the archive again")
+        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{member.path}: its bytes do not match its checksum; upload the archive again")
     return data
 
 
@@ -105,4 +105,4 @@ def _inflated(packed: bytes, member: PackedMember) -> bytes:
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
     except zlib.error as error:
-        raise BadInputError(Reason.UNREADABLE, f"{member.path}: damaged ({error}); upload the archive again") from None
+        raise BadInputError(Reason.UNREADABLE, f"{member.path} is damaged ({error}); upload the archive again") from None

@@ -53,7 +53,7 @@ class Forward(io.RawIOBase):
         """Return so many bytes of a header; fewer at the end."""
         wanted = self._most + 1 if n_bytes is None or n_bytes < 0 else n_bytes
         if wanted > self._most:
-            sentence = f"{self._name} is damaged: a header in it says that it has {n_bytes} bytes; {self._most} are allowed"
+            sentence = f"{self._name} is damaged: a header in it says that it has {n_bytes:,} bytes; the limit is {self._most:,}"
             raise BadInputError(Reason.TOO_LARGE, sentence)
         self.last = self.take(wanted)
         return self.last

@@ -44,7 +44,7 @@ def walk_tar(
         yield member, head
     for piece in stream.rest():
         if piece.strip(b"\0"):
-            raise BadInputError(Reason.UNREADABLE, f"{name} goes on behind the end of its tar; pack it again as one archive")
+            raise BadInputError(Reason.UNREADABLE, f"{name} continues after the end of the tar archive; pack it again as one archive")
         check_totals(limits, name=name, n_members=n_members, n_bytes=stream.tell())
 
 
@@ -69,7 +69,7 @@ def gunzipped(pieces: Iterator[bytes], *, name: str) -> Iterator[bytes]:
                 unpacker = zlib.decompressobj(31)
                 n_members += 1
                 if n_members > _FREE_GZIP_MEMBERS + n_bytes // _BYTES_OF_A_GZIP_MEMBER:
-                    raise BadInputError(Reason.TOO_LARGE, f"{name} has {n_members} gzip members that hold next to nothing; pack it again")
+                    raise BadInputError(Reason.TOO_LARGE, f"{name} has {n_members:,} gzip members with almost no content; pack it again")
             try:
                 data = unpacker.decompress(left, _MOST_UNPACKED)
                 while data and not unpacker.eof and not unpacker.unconsumed_tail:
@@ -79,7 +79,7 @@ def gunzipped(pieces: Iterator[bytes], *, name: str) -> Iterator[bytes]:
             except zlib.error as error:
                 is_sum = "check" in str(error)
                 reason = Reason.CHECKSUM_MISMATCH if is_sum and "data" in str(error) else Reason.UNREADABLE
-                sentence = f"{name}: damaged gzip stream within its first {n_packed} bytes ({error}); pack it again"
+                sentence = f"{name}: the gzip stream is damaged in its first {n_packed:,} bytes ({error}); pack it again"
                 raise BadInputError(reason, sentence) from None
             if data:
                 n_bytes += len(data)
@@ -87,7 +87,7 @@ def gunzipped(pieces: Iterator[bytes], *, name: str) -> Iterator[bytes]:
             left = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
             unpacker = None if unpacker.eof else unpacker
     if unpacker is not None:
-        sentence = f"{name}: its gzip stream ends after {n_packed} bytes ({n_bytes} unpacked) and before its end; upload it again whole"
+        sentence = f"{name}: it was cut off after {n_packed:,} bytes ({n_bytes:,} unpacked). Upload the whole file again"
         raise BadInputError(Reason.INCOMPLETE, sentence)
 
 
@@ -116,18 +116,20 @@ def _headers(stream: Forward, *, name: str) -> Iterator[tarfile.TarInfo]:
 
 
 def _no_end(name: str, at: int) -> BadInputError:
-    sentence = f"{name} ends at byte {at} without the mark of its end, so it was cut off; upload it again whole"
+    sentence = f"{name} ends at byte {at:,} without an end mark: it was cut off. Upload the whole file again"
     return BadInputError(Reason.INCOMPLETE, sentence)
 
 
 def _cut_off(name: str, member: PackedMember, at: int) -> BadInputError:
-    sentence = f"{name} is cut off: it has {max(at - member.at, 0)} of the {member.size} bytes of {member.path}; upload it again whole"
+    sentence = (
+        f"{name} is cut off: it has {max(at - member.at, 0):,} of the {member.size:,} bytes of {member.path}. Upload the whole file again"
+    )
     return BadInputError(Reason.INCOMPLETE, sentence)
 
 
 def _member(info: tarfile.TarInfo, at: int, *, archive: str) -> PackedMember:
     if info.size < 0:
-        raise BadInputError(Reason.UNREADABLE, f"{archive} is damaged: it says that a member has {info.size} bytes")
+        raise BadInputError(Reason.UNREADABLE, f"{archive} is damaged: by its header, a member has {info.size:,} bytes")
     path = plain_path(info.name)
     if info.isdir():
         return PackedMember(path=f"{path.rstrip('/')}/", size=0)

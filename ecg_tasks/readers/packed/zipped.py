@@ -97,7 +97,7 @@ class _At(io.RawIOBase):
         left = max(self._source.size - self._at, 0)
         wanted = left if n_bytes is None or n_bytes < 0 else min(n_bytes, left)
         if wanted > self._most:
-            sentence = f"{self._name} has a directory of {wanted} bytes; {self._most} are allowed, so pack it into several archives"
+            sentence = f"{self._name} has a directory of {wanted:,} bytes; the limit is {self._most:,}. Pack it into several archives"
             raise BadInputError(Reason.TOO_LARGE, sentence)
         at = self._at - self._kept_at
         data = self._kept[at : at + wanted] if at >= 0 else self._source.read_at(self._at, wanted)
@@ -121,17 +121,21 @@ def zip_directory(source: Source, *, name: str, limits: Limits) -> list[PackedMe
         raise
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, struct.error, IndexError, EOFError) as error:
         if "not a zip file" in str(error):
-            sentence = f"{name} has {source.size} bytes and no ZIP directory at their end, so it was cut off; upload it again whole"
+            sentence = f"{name} has {source.size:,} bytes and no ZIP directory at its end: it was cut off. Upload the whole file again"
             raise BadInputError(Reason.INCOMPLETE, sentence) from None
         raise BadInputError(Reason.UNREADABLE, f"{name} is a damaged ZIP archive: {error}") from None
     said = _number_said(file, source.size, len(extra))
     if said not in {_IN_ZIP64, len(infos) % (_IN_ZIP64 + 1)}:
-        sentence = f"{name}: the directory of the ZIP archive should have {said} members, and has {len(infos)}; upload it again whole"
+        sentence = (
+            f"{name}: the directory of the ZIP archive should have {said:,} members, but has {len(infos):,}. Upload the whole file again"
+        )
         raise BadInputError(Reason.INCOMPLETE, sentence)
     check_totals(limits, name=name, n_members=len(infos), n_bytes=sum(info.file_size for info in infos))
     infos.sort(key=lambda info: info.header_offset)
     if infos and infos[0].header_offset < 0:
-        sentence = f"{name} is a damaged ZIP archive: its directory places {plain_path(infos[0].orig_filename)} before its start"
+        sentence = (
+            f"{name} is a damaged ZIP archive: by its directory, {plain_path(infos[0].orig_filename)} is before the start of the archive"
+        )
         raise BadInputError(Reason.UNREADABLE, f"{sentence}; pack it again")
     ends = [*(info.header_offset for info in infos), end][1:]
     members = [_member(info, before) for info, before in zip(infos, ends, strict=True)]
@@ -164,6 +168,6 @@ def _member(info: zipfile.ZipInfo, before: int) -> PackedMember:
         method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
         fault = BadInputError(Reason.UNREADABLE, f"{path} is packed with {method}; pack it with Deflate, or store it")
     elif not (packed // _WORST_RATIO - _BLOCK <= size <= _BEST_RATIO * (packed + 1) if deflated else size == packed):
-        sentence = f"{path} has {packed} packed bytes, of which its {size} bytes cannot be made; pack it again"
+        sentence = f"{path} has {packed:,} packed bytes, too few for its {size:,} bytes; pack it again"
         fault = BadInputError(Reason.UNREADABLE, sentence)
     return PackedMember(path=path, size=size, at=info.header_offset, end=end, packed=packed, crc=info.CRC, deflated=deflated, fault=fault)

@@ -76,14 +76,16 @@ def read_tables(section: bytes, *, name: str) -> tuple[HuffmanTable, ...]:
     if len(section) >= 2 and n_tables == DEFAULT_TABLE:  # noqa: PLR2004 - a number of two bytes
         return (default_table(),)
     if not 0 < n_tables <= _MAX_TABLES:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: section 2 has {n_tables} Huffman tables; 1 to {_MAX_TABLES} are read")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: section 2 has {n_tables} Huffman tables; it must have 1 to {_MAX_TABLES}")
     tables = []
     at = 2
     for number in range(1, n_tables + 1):
         n_codes = int.from_bytes(section[at : at + 2], "little")
         there = (len(section) - at - 2) // _ENTRY_BYTES
         if there < n_codes or not n_codes:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: Huffman table {number} has {max(there, 0)} codes; it promises {n_codes}")
+            raise BadInputError(
+                Reason.INCOMPLETE, f"{name}: Huffman table {number} has {max(there, 0)} codes; it says that it has {n_codes}"
+            )
         at += 2
         codes = []
         for _ in range(n_codes):
@@ -134,9 +136,9 @@ def _decoded(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, w
     nothing = inside & (lengths == 0)
     there = int(np.argmin(inside & (lengths > 0) & (starts + lengths <= n_bits))) if wanted else 0
     if nothing.any() and int(np.argmax(nothing)) == there:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} holds bits that are no Huffman code, at sample {there}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} has bits that are not a Huffman code, at sample {there}")
     if wanted < n_samples or not (inside.all() and starts[-1] + lengths[-1] <= n_bits):
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} ends after {there} samples; section 3 promises {n_samples}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} ends after {there:,} samples; section 3 says {n_samples:,}")
     return found, int(starts[-1] + lengths[-1])
 
 
@@ -237,7 +239,7 @@ def _table(codes: Sequence[_Code], *, name: str = "") -> HuffmanTable:
         rest = _WINDOW_BITS - code.prefix_bits
         meant = slice(code.prefix << rest, (code.prefix + 1) << rest)
         if table.prefix_bits[meant].any():
-            raise BadInputError(Reason.UNREADABLE, f"{name}: section 2 has Huffman codes that begin alike")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: section 2 has a Huffman code that is the beginning of another one")
         table.n_bits[meant], table.prefix_bits[meant] = code.n_bits, code.prefix_bits
         table.base[meant], table.switch[meant] = code.base, code.switch
     return table

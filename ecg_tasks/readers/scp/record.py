@@ -116,16 +116,19 @@ def _leads(sections: Mapping[int, bytes], *, name: str) -> tuple[Lead, ...]:
 def _checked_rhythm(section: bytes, *, n_leads: int, name: str) -> tuple[int, int, int]:
     """Return the amplitude of a step in nV, the interval between samples in µs, and the order of the differences."""
     if len(section) < _RHYTHM.size + 2 * n_leads:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: section 6 has {len(section)} bytes, too few for the lengths of {n_leads} leads")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: section 6 has {len(section):,} bytes, too few for {n_leads} leads")
     per_step_nv, interval_us, order, is_bimodal = _RHYTHM.unpack_from(section)
     if is_bimodal:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: bimodal compression is not read; export the ECG without it, or in another format")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: bimodal compression is not supported; export the ECG without it, or in another format"
+        )
     if order not in _DIFFERENCES or not interval_us:
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: section 6 has differences of order {order} every {interval_us} us, which are not read"
+            Reason.UNREADABLE,
+            f"{name}: section 6 has differences of order {order}, a sample every {interval_us} us, which is not supported",
         )
     if not per_step_nv:
-        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: section 6 gives no amplitude value, so its samples cannot be turned into mV")
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: section 6 gives no amplitude value, so its samples cannot be converted to mV")
     return per_step_nv, interval_us, order
 
 
@@ -134,7 +137,9 @@ def _packed(section: bytes, *, n_leads: int, name: str) -> Iterator[bytes]:
     sizes = struct.unpack_from(f"<{n_leads}H", section, _RHYTHM.size)
     at = _RHYTHM.size + 2 * n_leads
     if sum(sizes) > len(section) - at:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: section 6 holds {len(section) - at} bytes of leads; they have {sum(sizes)}")
+        raise BadInputError(
+            Reason.INCOMPLETE, f"{name}: section 6 has {len(section) - at:,} bytes for the leads, which need {sum(sizes):,}"
+        )
     for size in sizes:
         yield section[at : at + size]
         at += size
@@ -144,7 +149,7 @@ def _values(packed: bytes, tables: Sequence[HuffmanTable], *, n_samples: int, wh
     if tables:
         return decode(packed, tables, n_samples=n_samples, what=what, name=name)
     if len(packed) < 2 * n_samples:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} holds {len(packed) // 2} samples; section 3 promises {n_samples}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} has {len(packed) // 2:,} samples; section 3 says {n_samples:,}")
     return np.frombuffer(packed, dtype="<i2", count=n_samples).astype(np.int64)
 
 
@@ -158,10 +163,12 @@ def _spans(section: bytes, *, name: str) -> list[_LeadSpan]:
     there = (len(section) - 2) // _LEAD.size
     if not n_leads or not n_leads[0] or there < n_leads[0]:
         raise BadInputError(
-            Reason.INCOMPLETE, f"{name}: section 3 has {max(there, 0)} leads; it promises {n_leads[0] if n_leads else 'some'}"
+            Reason.INCOMPLETE, f"{name}: section 3 has {max(there, 0)} leads; it says that there are {n_leads[0] if n_leads else 'some'}"
         )
     if flags[0] & _SUBTRACTED:
-        sentence = "reference beats are subtracted from its rhythm, which is not read; export the ECG without that, or in another format"
+        sentence = (
+            "reference beats are subtracted from its rhythm, which is not supported; export the ECG without that, or in another format"
+        )
         raise BadInputError(Reason.UNREADABLE, f"{name}: {sentence}")
     spans = [
         _LeadSpan(**dict(zip(("first", "last", "code"), _LEAD.unpack_from(section, 2 + _LEAD.size * lead), strict=True)))
@@ -172,7 +179,7 @@ def _spans(section: bytes, *, name: str) -> list[_LeadSpan]:
     n_values = len(spans) * (max(span.last for span in spans) - min(span.first for span in spans) + 1)
     if n_values > MAX_SCP_SAMPLES:
         raise BadInputError(
-            Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_SCP_SAMPLES} of an SCP-ECG file are read"
+            Reason.TOO_LARGE, f"{name}: {n_values:,} samples in all leads; the limit of an SCP-ECG file is {MAX_SCP_SAMPLES:,}"
         )
     return spans
 

@@ -47,11 +47,13 @@ def read_sections(data: bytes, *, name: str) -> Sections:
         ``checksum_mismatch`` of the file or a section; ``incomplete`` with both lengths; ``unreadable``; ``too_large``.
     """
     if len(data) > MAX_SCP_BYTES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(data)} bytes; an SCP-ECG file of at most {MAX_SCP_BYTES} is read")
+        raise BadInputError(
+            Reason.TOO_LARGE, f"{name}: the file has {len(data):,} bytes; the limit of an SCP-ECG file is {MAX_SCP_BYTES:,}"
+        )
     data = _whole_file(data, name=name)
     length = _SECTION.unpack_from(data, _HEAD.size)[2]
     if not _SECTION.size <= length <= len(data) - _HEAD.size:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: section 0 has {length} bytes, the file {len(data)}")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: section 0 says that it has {length:,} bytes, in a file of {len(data):,}")
     end = _HEAD.size + length
     found: dict[int, bytes] = {}
     for at in range(_HEAD.size + _SECTION.size, end - _POINTER.size + 1, _POINTER.size):
@@ -78,7 +80,7 @@ def read_tags(section: bytes, *, name: str) -> dict[int, bytes]:
         size = int.from_bytes(section[at + 1 : at + 3], "little")
         value = section[at + 3 : at + 3 + size]
         if len(value) < size:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: tag {section[at]} of section 1 has {len(value)} of its {size} bytes")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: tag {section[at]} of section 1 has {len(value):,} of its {size:,} bytes")
         found.setdefault(section[at], value)
         at += 3 + size
     return found
@@ -87,24 +89,27 @@ def read_tags(section: bytes, *, name: str) -> dict[int, bytes]:
 def _whole_file(data: bytes, *, name: str) -> bytes:
     """Return as many bytes as the file says it has, held against its checksum."""
     if len(data) < _HEAD.size + _SECTION.size:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the heads of an SCP-ECG file have {_HEAD.size + _SECTION.size}")
+        raise BadInputError(
+            Reason.INCOMPLETE,
+            f"{name}: the file has {len(data):,} bytes, fewer than the {_HEAD.size + _SECTION.size} of the headers. Upload it again",
+        )
     checksum, size = _HEAD.unpack_from(data)
     if size > len(data):
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(data)} bytes; the file promises {size}. Export it again")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: the file has {len(data):,} bytes; it says that it has {size:,}. Export it again")
     if size < _HEAD.size + _SECTION.size:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: it says that it has {size} bytes, too few for a section")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: it says that it has {size:,} bytes, too few for a section")
     if binascii.crc_hqx(data[2:size], 0xFFFF) != checksum:
-        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: its bytes are not those of its checksum; export it again")
+        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: its bytes do not match its checksum; export it again")
     return data[:size]
 
 
 def _content(section: bytes, number: int, n_bytes: int, *, name: str) -> bytes:
     """Return what stands in a section behind its head."""
     if len(section) < n_bytes or n_bytes < _SECTION.size:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: section {number} has {len(section)} of its {n_bytes} bytes")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: section {number} has {len(section):,} of its {n_bytes:,} bytes")
     checksum, own_number, own_length = _SECTION.unpack_from(section)[:3]
     if (own_number, own_length) != (number, n_bytes):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: section {number} does not stand where section 0 says")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: section {number} is not where section 0 says")
     if binascii.crc_hqx(section[2:], 0xFFFF) != checksum:
-        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: section {number} is not that of its checksum; export it again")
+        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: section {number} does not match its checksum; export it again")
     return section[_SECTION.size :]

@@ -32,11 +32,11 @@ def flac_frames(content: bytes, *, samples_per_frame: Sequence[int], offset: int
         ``unreadable`` where it is no FLAC file, or has other channels or more bits than the header says.
     """
     if len(content) < _STREAM_INFO_BYTES or not content.startswith(_SIGNATURE):
-        raise BadInputError(Reason.UNREADABLE, f"{name} is in WFDB format {fmt}, but it is no FLAC file")
+        raise BadInputError(Reason.UNREADABLE, f"{name} is in WFDB format {fmt}, but it is not a FLAC file")
     bits = int.from_bytes(content[18:26])
     channels, bits_per_sample, n_samples = (bits >> 41 & 7) + 1, (bits >> 36 & 31) + 1, bits & (1 << 36) - 1
     if channels != len(samples_per_frame):
-        raise BadInputError(Reason.UNREADABLE, f"{name} holds {channels} channels; its header lists {len(samples_per_frame)} signals in it")
+        raise BadInputError(Reason.UNREADABLE, f"{name} has {channels} channels; the header lists {len(samples_per_frame)} signals in it")
     if len(set(samples_per_frame)) > 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of a FLAC file must have the same number of samples a frame")
     if bits_per_sample > FLAC_BITS[fmt]:
@@ -74,7 +74,7 @@ def read_flac(content: bytes, n_frames: int, *, n_signals: int, samples_per_fram
     except (soundfile.LibsndfileError, KeyError) as error:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the FLAC file is damaged or cut off ({str(error)[:200]})") from error
     if n_read < n_samples:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: the FLAC file ends after {n_read} of {n_samples} samples of each signal")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: the FLAC file ends after {n_read:,} of {n_samples:,} samples of each signal")
     found >>= shift
     in_frames = found.reshape(n_frames, samples_per_frame, n_signals).transpose(0, 2, 1)
     return in_frames.reshape(n_frames, n_signals * samples_per_frame)

@@ -1,12 +1,14 @@
 """Here: what a WFDB header says, checked before anything it says is acted on. Not here: reading the signals it speaks of."""
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import NamedTuple
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import metadata
@@ -60,9 +62,8 @@ _DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})", re.ASCII)
 _MICRO = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class SignalLine:
-    """One signal of a header."""
+class SignalLine(NamedTuple):
+    """One signal of a header; a tuple, for a header has a dozen, and a dataclass takes four times as long to make."""
 
     file_name: str
     fmt: str
@@ -109,12 +110,15 @@ class Header:
 
 
 @cache
-def load_wfdb() -> ModuleType:
-    """Import the wfdb package. It takes a second or more and, with pandas 3.1, warns of its own use of pandas."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import wfdb
-    module: ModuleType = wfdb
+def _patterns() -> ModuleType:
+    """Return wfdb's module of patterns, which needs nothing else of that package: importing that takes half a second and 40 MB."""
+    package = find_spec("wfdb")
+    file = next(iter(package.submodule_search_locations or ())) if package else ""
+    spec = spec_from_file_location("wfdb_patterns", Path(file, "io", "header.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError("wfdb is not installed")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 
@@ -127,9 +131,16 @@ def header_text(data: bytes, *, name: str) -> str:
         ``too_large``, or ``unreadable`` where there is nothing but comments.
     """
     if len(data) > MAX_HEADER_BYTES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: a header of {len(data)} bytes; at most {MAX_HEADER_BYTES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header has {len(data):,} bytes; the limit is {MAX_HEADER_BYTES:,}")
     if b"\0" in data:
         raise BadInputError(Reason.UNREADABLE, f"{name}: byte {data.index(0)} is NUL; a header must be plain text (ASCII or UTF-8)")
+    text = data.decode("ascii") if data.isascii() else _in_ascii(data, name=name)
+    if not content_lines(text):
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header has no record line")
+    return text
+
+
+def _in_ascii(data: bytes, *, name: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -138,11 +149,8 @@ def header_text(data: bytes, *, name: str) -> str:
     for line in content_lines(text)[1:]:
         file_name = signal_line(line)[0]
         if not file_name.isascii():  # without its odd letters it would be another file's name
-            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {file_name[:200]!r}; a WFDB file's name is ASCII")
-    text = text.encode("ascii", "ignore").decode("ascii")
-    if not content_lines(text):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the header holds no record line")
-    return text
+            raise BadInputError(Reason.UNSAFE_PATH, f"{name}: it names the file {file_name[:200]!r}; the name of a WFDB file must be ASCII")
+    return text.encode("ascii", "ignore").decode("ascii")
 
 
 def comment_lines(text: str) -> tuple[str, ...]:
@@ -161,7 +169,7 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
     lines = content_lines(text)[1:]
     is_multi_segment = has_segments(text)
     if is_multi_segment and len(lines) > MAX_SEGMENTS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; at most {MAX_SEGMENTS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {len(lines)} segments; the limit is {MAX_SEGMENTS:,}")
     names: dict[str, None] = {}
     for line in lines:
         written = line.split()[0] if is_multi_segment else signal_line(line)[0]
@@ -172,11 +180,11 @@ def named_files(text: str, *, name: str) -> tuple[str, ...]:
             continue
         if not is_multi_segment and (is_header(file_name) or is_csv(file_name)):
             raise BadInputError(
-                Reason.UNREADABLE, f"{name}: names {file_name!r} as a signal file; it would take that file away from its reader"
+                Reason.UNREADABLE, f"{name}: it names {file_name!r} as a signal file, which a file with this ending cannot be"
             )
         names[f"{file_name}{HEADER_SUFFIX}" if is_multi_segment else file_name] = None
     if len(names) > MAX_SEGMENTS:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; at most {MAX_SEGMENTS} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: the header names {len(names)} files; the limit is {MAX_SEGMENTS:,}")
     return tuple(names)
 
 
@@ -208,9 +216,7 @@ _MOST_KNOWN = 8
 
 
 def _parse(data: bytes, *, name: str) -> Header:
-    load_wfdb()
-    from wfdb.io.header import rx_record, rx_segment, rx_signal
-
+    patterns = _patterns()
     text = header_text(data, name=name)
     named_files(text, name=name)
     first, *lines = content_lines(text)
@@ -219,7 +225,7 @@ def _parse(data: bytes, *, name: str) -> Header:
     if parsed.fault:
         raise BadInputError(Reason.UNREADABLE, f"{name}: {first[:100]!r} {parsed.fault}")
     called = f"record/{parsed.n_segments}" if parsed.n_segments else "record"
-    record = _match(rx_record, called, parsed.rest, first, name=name, kind="record")
+    record = _match(patterns.rx_record, called, parsed.rest, first, name=name, kind="record")
     try:
         fs = float(record["fs"] or DEFAULT_FS)
         if not 0 < fs <= FS_RANGE[1]:
@@ -228,16 +234,18 @@ def _parse(data: bytes, *, name: str) -> Header:
         n_lines = int(record["n_seg"] or record["n_sig"])
         n_signals, recorded = int(record["n_sig"]), _recorded(parsed.rest)
         if n_lines != len(lines):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: the record line promises {n_lines} lines; the header has {len(lines)}")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: the record line says that {n_lines} lines follow; the header has {len(lines)}")
         if record["n_seg"]:
-            segments = tuple(_segment(rx_segment, line, name=name) for line in lines)
+            segments = tuple(_segment(patterns.rx_segment, line, name=name) for line in lines)
             return Header(
                 fs=fs, n_frames=n_frames, n_signals=n_signals, recorded=recorded, signals=(), segments=segments, comments=comments
             )
         if n_lines > MAX_SIGNALS:
-            raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; at most {MAX_SIGNALS} are read")
+            raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_lines} signals; the limit is {MAX_SIGNALS:,}")
         named = [signal_line(line) for line in lines]
-        fields = [_match(rx_signal, "x", rest, line, name=name, kind="signal") for (_, rest), line in zip(named, lines, strict=True)]
+        fields = [
+            _match(patterns.rx_signal, "x", rest, line, name=name, kind="signal") for (_, rest), line in zip(named, lines, strict=True)
+        ]
         names = distinct(line["sig_name"].strip() or f"signal {number}" for number, line in enumerate(fields, start=1))
         files = [written if written == NO_FILE else own_name(written, name=name) for written, _ in named]
         signals = tuple(_signal(line, file_name=file, name=signal) for line, file, signal in zip(fields, files, names, strict=True))
@@ -255,23 +263,14 @@ def _recorded(rest: str) -> date | None:
 
 def _match(pattern: re.Pattern[str], first: str, rest: str, line: str, *, name: str, kind: str) -> Mapping[str, str]:
     """Return a line's fields, its name replaced by a plain one; ``kind`` is that of `_WORDS`."""
-    fields, word = _fields(pattern, f"{first} {rest}", kind) if len(line) <= MAX_LINE_CHARS else (None, "")
-    if word:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {word[:40]!r} cannot be read in the header line {line[:100]!r}")
-    if fields is None:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
-    return fields
-
-
-@lru_cache(maxsize=64)
-def _fields(pattern: re.Pattern[str], line: str, kind: str) -> tuple[Mapping[str, str] | None, str]:
-    """Return the fields of a line with a plain name, or the word at fault; a copy under other file names has the same lines."""
-    match = pattern.match(line)
+    match = pattern.match(f"{first} {rest}") if len(line) <= MAX_LINE_CHARS else None
     if match is None:
-        return None, ""
-    words, odd = line.split(), _WORDS[kind]
-    fault = next((words[place] for place in odd if place < len(words) and not odd[place].fullmatch(words[place])), "")
-    return match.groupdict(), fault
+        raise BadInputError(Reason.UNREADABLE, f"{name}: this header line is not WFDB: {line[:200]!r}")
+    words = rest.split()
+    for place, known in _WORDS[kind].items():
+        if place <= len(words) and not known.fullmatch(words[place - 1]):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: {words[place - 1][:40]!r} cannot be read in the header line {line[:100]!r}")
+    return match.groupdict()
 
 
 def _segment(pattern: re.Pattern[str], line: str, *, name: str) -> SegmentLine:

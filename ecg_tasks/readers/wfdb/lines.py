@@ -98,7 +98,7 @@ def own_name(word: str, *, name: str) -> str:
     # a leading dot covers "..", a colon covers drives and addresses, and "-" is standard input to WFDB
     unsafe = re.search(r"[\\:]", word) or any(not part or part.startswith(".") or part == "-" for part in word.split("/"))
     if unsafe or not word.isprintable() or len(word) > MAX_FILE_NAME_CHARS:
-        raise BadInputError(Reason.UNSAFE_PATH, f"{name}: names the file {word[:200]!r}; only files in its own folder are read")
+        raise BadInputError(Reason.UNSAFE_PATH, f"{name}: it names the file {word[:200]!r}; only files in its own folder are read")
     return word.rpartition("/")[2]
 
 

@@ -1,11 +1,10 @@
 """Here: one WFDB record from the bytes of its files. Not here: the header's syntax (``header``), or waiting for files."""
 
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.base import Acquisition, Companions, Lead, Patient, Reading, Recording
 from ecg_tasks.readers.blanking import impossible
-from ecg_tasks.readers.file_names import HEADER_SUFFIX, SIGNAL_SUFFIXES, is_header, recording_name
+from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header, recording_name
 from ecg_tasks.readers.header_comments import read_comments
 from ecg_tasks.readers.leads import MAX_VALUES
 from ecg_tasks.readers.wfdb.blanking import comments_without_identifiers, header_without_identifiers, signals_without_identifiers
@@ -26,7 +25,6 @@ from ecg_tasks.readers.wfdb.header import (
     SignalLine,
     has_segments,
     header_text,
-    load_wfdb,
     named_files,
     parse_header,
 )
@@ -36,6 +34,17 @@ from ecg_tasks.signals.record import STANDARD_LEADS
 
 _PLAIN = MappingProxyType({"16": ("<i2", 0), "32": ("<i4", 0), "61": (">i2", 0), "80": ("u1", 1 << 7), "160": ("<u2", 1 << 15)})
 """Formats that NumPy reads, and the value that means 0 in them."""
+_PACKED: Mapping[str, Callable[[NDArray[Any]], Sequence[NDArray[Any]]]] = MappingProxyType(
+    {
+        "24": lambda block: (block,),
+        "212": lambda block: (block, block >> 16 | block >> 4 & 0xF00),
+        "310": lambda block: (block >> 1, block >> 17, block >> 11 & 0x1F | block >> 27 << 5),
+        "311": lambda block: (block, block >> 10, block >> 20),
+    }
+)
+"""Of the other formats, the samples of a block (signal(5)): each in the lowest bits, whatever stands in those above."""
+_IN_HALVES = "310"
+"""Its second sample lies in the last two bytes of a block: three hold the first alone."""
 _BITS = {"80": 8, "508": 8, "310": 10, "311": 10, "212": 12, "16": 16, "61": 16, "160": 16, "516": 16, "24": 24, "524": 24, "32": 32}
 _INVALID = MappingProxyType({fmt: -(1 << (bits - 1)) for fmt, bits in _BITS.items()})
 """The sample that means that there is none: the lowest of the format (signal(5)); differences (8) have no such."""
@@ -47,7 +56,6 @@ MAX_SIGNAL_LINES = 16_384
 """In all segments of a recording together: a thousand segments of sixteen signals. Each line takes some 30 \N{MICRO SIGN}s to read."""
 _MOST_TOGETHER = 2**20
 """Samples of a file that are made physical in one step; of more, memory holds a signal at a time."""
-_ON_DISK = "record"
 
 _Physical = tuple[SignalLine, NDArray[np.float64]]
 
@@ -123,7 +131,7 @@ class WfdbReader:
         copies[first] = header_without_identifiers(headers[first], first, files, recorded=recorded, comments=kept)
         copies |= signals_without_identifiers(headers.values(), files)
         if not copies.keys() >= files.keys():
-            raise impossible(name, "a file beside it belongs to none of its headers")
+            raise impossible(name, "a file in its folder belongs to none of its headers")
         return {key: copies[key] for key in files}
 
 
@@ -134,7 +142,7 @@ def _check_calibrated(leads: Sequence[Lead], *, name: str) -> None:
     without = [lead.name for lead, name in scaled if lead.units == _UNCALIBRATED and name in STANDARD_LEADS]
     if without:
         sentence = (
-            f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be turned into mV"
+            f"lead {', '.join(without)} is uncalibrated: the header gives the gain 0 or none, so its samples cannot be converted to mV"
         )
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}. Write the true gain into the header, such as 1000/mV")
 
@@ -187,7 +195,7 @@ def _check_lines(spans: Sequence[SegmentLine], files: Mapping[str, bytes], *, na
     n_lines = sum(0 if (there := of_segment[span.name]) is None else files[there].count(b"\n") for span in spans)
     if n_lines > MAX_SIGNAL_LINES:
         raise BadInputError(
-            Reason.TOO_LARGE, f"{name}: its {len(spans)} segments have {n_lines} header lines; at most {MAX_SIGNAL_LINES} are read"
+            Reason.TOO_LARGE, f"{name}: its {len(spans)} segments have {n_lines:,} header lines; the limit is {MAX_SIGNAL_LINES:,}"
         )
 
 
@@ -199,7 +207,8 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
     if header.segments:
         raise BadInputError(Reason.UNREADABLE, f"{where}: is itself made of segments")
     if (header.fs, header.n_frames) != (main.fs, span.n_frames):
-        message = f"{where}: {header.n_frames} frames at {header.fs:g} Hz; the record promises {span.n_frames} at {main.fs:g} Hz"
+        there = "an unknown number of" if header.n_frames is None else f"{header.n_frames:,}"
+        message = f"{where}: {there} frames at {header.fs:g} Hz; the record says {span.n_frames:,} at {main.fs:g} Hz"
         raise BadInputError(Reason.UNREADABLE, message)
     return _read_signals(header, files, name=where)
 
@@ -207,7 +216,7 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
 def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
     """Read all signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
     if not header.signals:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signal")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the header describes no signals")
     groups: dict[str, list[SignalLine]] = {}
     for signal in header.signals:
         groups.setdefault(signal.file_name, []).append(signal)
@@ -230,28 +239,32 @@ def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> l
 
 def _check_size(n_values: int, *, name: str) -> None:
     if n_values > MAX_VALUES:
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values} samples in all leads; at most {MAX_VALUES} are read")
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {n_values:,} samples in all leads; the limit is {MAX_VALUES:,}")
 
 
 def _frames(group: Sequence[SignalLine], content: bytes, promised: int | None, *, name: str) -> int:
-    """Count the frames of one signal file: as many as the header promises, once it is known that the bytes are there."""
+    """Count the frames of one signal file: as many as the header says, once it is known that the bytes are there."""
     first = group[0]
     if len({(signal.fmt, signal.byte_offset) for signal in group}) > 1:
         raise BadInputError(Reason.UNREADABLE, f"{name}: the signals of {first.file_name} differ in format or byte offset")
     if first.fmt not in SAMPLES_IN_BYTES and first.fmt not in FLAC_BITS:
         known = ", ".join((*SAMPLES_IN_BYTES, *FLAC_BITS))
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; formats {known} are read")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: {first.file_name} is in WFDB format {first.fmt}; the supported formats are {known}"
+        )
     samples_per_frame = sum(signal.samples_per_frame for signal in group)
     if min(signal.samples_per_frame for signal in group) < 1:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no sample in a frame")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: a signal of {first.file_name} has no samples in a frame")
     if first.fmt in FLAC_BITS:
         each = [signal.samples_per_frame for signal in group]
         there = flac_frames(content, samples_per_frame=each, offset=first.byte_offset, fmt=first.fmt, name=f"{name}: {first.file_name}")
     else:
         n_samples, in_bytes = SAMPLES_IN_BYTES[first.fmt]
-        there = max(0, len(content) - first.byte_offset) * n_samples // in_bytes // samples_per_frame
+        n_bytes = max(0, len(content) - first.byte_offset)
+        n_bytes -= first.fmt == _IN_HALVES and n_bytes % in_bytes == in_bytes - 1
+        there = n_bytes * n_samples // in_bytes // samples_per_frame
     if there < (promised or 1):
-        message = f"{name}: {first.file_name} holds {there} frames in {len(content)} bytes; the header promises {promised or 'some'}"
+        message = f"{name}: {first.file_name} has {there:,} frames in {len(content):,} bytes; the header says {promised or 'some'}"
         raise BadInputError(Reason.INCOMPLETE, message)
     return promised or there
 
@@ -261,7 +274,7 @@ def _read_physical(
 ) -> list[_Physical]:
     """Read the signals of all files in their own units; the checksums are held against the samples as they are stored.
 
-    What is stored as whole numbers of whole bytes is read here: wfdb reads paths, and takes ten times as long. It unpacks the others.
+    They are read here: wfdb reads paths, which a process behind walls cannot make, and takes ten times as long.
     """
     found: list[_Physical] = []
     for file_name, group in groups.items():
@@ -272,12 +285,12 @@ def _read_physical(
     return found
 
 
-def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:  # noqa: ARG001 - as others
+def _read_plain(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.integer]:  # noqa: ARG001 - as others
     """Read the samples of a file whose format is a kind of whole number, shape (n_frames, samples a frame)."""
     kind, zero = _PLAIN[group[0].fmt]
     width = sum(signal.samples_per_frame for signal in group)
     frames = np.frombuffer(content, dtype=kind, count=n_frames * width, offset=group[0].byte_offset).reshape(n_frames, width)
-    return frames.astype(np.int32) - np.int32(zero) if zero else frames.astype(np.int32)
+    return frames.astype(np.int32) - np.int32(zero) if zero else frames
 
 
 def _read_compressed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
@@ -289,28 +302,20 @@ def _read_compressed(group: Sequence[SignalLine], content: bytes, n_frames: int,
     return read_differences(content[first.byte_offset :], n_frames, samples_per_frame=each, initial=initial)
 
 
-def _read_packed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:
-    """Read the samples of a file whose samples are no whole bytes, or three, shape (n_frames, samples a frame), as wfdb unpacks them.
-
-    wfdb reads paths, and spends nine tenths of its time on a header's signal lines. So it is given a header of our own, in which the file
-    is one signal with as many samples a frame as all its signals have: no word of the data's own header reaches the disk.
-    """
-    wfdb = load_wfdb()
-    width = sum(signal.samples_per_frame for signal in group)
-    with tempfile.TemporaryDirectory(prefix="ecg-wfdb-") as folder:
-        Path(folder, _ON_DISK + SIGNAL_SUFFIXES[0]).write_bytes(content[group[0].byte_offset :])
-        header = f"{_ON_DISK} 1 1 {n_frames}\n{_ON_DISK}{SIGNAL_SUFFIXES[0]} {group[0].fmt}x{width}\n"
-        Path(folder, f"{_ON_DISK}{HEADER_SUFFIX}").write_text(header, encoding="ascii")
-        try:
-            (flat,) = wfdb.rdrecord(str(Path(folder, _ON_DISK)), physical=False, smooth_frames=False, return_res=32).e_d_signal
-        except (MemoryError, OSError):
-            raise  # names and header are ours: what the system refuses (files, memory, the disk) it refuses us, not the data
-        except Exception as error:  # wfdb raises whatever its parsing runs into, all of it the file's doing
-            raise BadInputError(Reason.UNREADABLE, f"{name}: wfdb cannot read it ({type(error).__name__}: {str(error)[:200]})") from error
-    return np.asarray(flat, dtype=np.int32).reshape(n_frames, width)
+def _read_packed(group: Sequence[SignalLine], content: bytes, n_frames: int, *, name: str) -> NDArray[np.int32]:  # noqa: ARG001 - as others
+    """Read the samples of a file whose samples are no whole bytes, or three, shape (n_frames, samples a frame)."""
+    fmt, width = group[0].fmt, sum(signal.samples_per_frame for signal in group)
+    together, in_bytes = SAMPLES_IN_BYTES[fmt]
+    n_blocks = -(-n_frames * width // together)
+    data = content[group[0].byte_offset :][: n_blocks * in_bytes].ljust(n_blocks * in_bytes, b"\0")  # the last block may be cut short
+    blocks = np.zeros((n_blocks, 4), np.uint8)
+    blocks[:, :in_bytes] = np.frombuffer(data, np.uint8).reshape(n_blocks, in_bytes)
+    samples = np.stack(_PACKED[fmt](blocks.view("<u4")[:, 0].astype(np.uint32)), axis=1).reshape(-1)[: n_frames * width]
+    above = 32 - _BITS[fmt]
+    return ((samples << above).view(np.int32) >> above).reshape(n_frames, width)
 
 
-def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> Iterator[_Physical]:
+def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.integer], *, name: str) -> Iterator[_Physical]:
     """Yield the signals of one file from its frames, of shape (n_frames, samples a frame), in the signals' own units."""
     if frames.size <= _MOST_TOGETHER and all(signal.samples_per_frame == 1 for signal in group):
         yield from _to_physical_together(group, frames, name=name)
@@ -330,33 +335,35 @@ def _to_physical(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name
         yield signal, samples
 
 
-def _to_physical_together(group: Sequence[SignalLine], frames: NDArray[np.int32], *, name: str) -> Iterator[_Physical]:
-    """Yield the same where each signal has one sample a frame: all in one step."""
-    stored = np.ascontiguousarray(frames.T)
-    lowest = stored.min(axis=1)
-    for signal, total in zip(group, stored.sum(axis=1, dtype=np.int64).tolist(), strict=True):
-        _check_sum(signal, total, name=name)
+def _to_physical_together(group: Sequence[SignalLine], frames: NDArray[np.integer], *, name: str) -> Iterator[_Physical]:
+    """Yield the same where each signal has one sample a frame: all in one step. Sums of so few whole numbers are exact in float64."""
+    samples = np.array(frames.T, dtype=np.float64, order="C")
+    totals, lowest = samples.sum(axis=1).tolist(), samples.min(axis=1).tolist()
+    for signal, total in zip(group, totals, strict=True):
+        _check_sum(signal, int(total), name=name)
+    invalid = [_INVALID.get(signal.fmt) == low for signal, low in zip(group, lowest, strict=True)]
+    stored = samples.copy() if any(invalid) else samples
     baselines = []
     for signal in group:
         try:
             baselines.append(np.float64(signal.baseline))
         except OverflowError:
             raise _no_baseline(signal, name=name) from None
-    samples = stored - np.array(baselines)[:, None]
+    if any(baselines):
+        samples -= np.array(baselines)[:, None]
     samples /= np.array([signal.gain for signal in group])[:, None]
     for row, signal in enumerate(group):
-        invalid = _INVALID.get(signal.fmt)
-        if invalid is not None and lowest[row] == invalid:
-            samples[row, stored[row] == invalid] = np.nan
+        if invalid[row]:
+            samples[row, stored[row] == lowest[row]] = np.nan
         yield signal, samples[row]
 
 
 def _check_sum(signal: SignalLine, total: int, *, name: str) -> None:
     if signal.checksum is not None and total % _CHECKSUM_MODULUS != signal.checksum % _CHECKSUM_MODULUS:
         promised = signal.checksum % _CHECKSUM_MODULUS
-        message = f"{name}: signal {signal.name} has the checksum {total % _CHECKSUM_MODULUS}; its header promises {promised}"
+        message = f"{name}: signal {signal.name} has the checksum {total % _CHECKSUM_MODULUS}; its header says {promised}. Upload it again"
         raise BadInputError(Reason.CHECKSUM_MISMATCH, message)
 
 
 def _no_baseline(signal: SignalLine, *, name: str) -> BadInputError:
-    return BadInputError(Reason.UNREADABLE, f"{name}: signal {signal.name} has a baseline that no number holds")
+    return BadInputError(Reason.UNREADABLE, f"{name}: signal {signal.name} has a baseline that is too large")

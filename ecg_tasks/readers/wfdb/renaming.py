@@ -1,6 +1,7 @@
 """Here: a WFDB recording under other file names, its headers rewritten so that they name them. Not here: which names (``archive``)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers.file_names import HEADER_SUFFIX, is_header
@@ -25,7 +26,7 @@ def renamed(files: Mapping[str, bytes], called: Mapping[str, str]) -> dict[str, 
     for name, data in files.items():
         again = made[called[name]]
         if is_header(name) and _without_names(parse_header(again, name=called[name])) != _without_names(parse_header(data, name=name)):
-            raise BadInputError(Reason.UNREADABLE, f"{name}: under other file names its header would say something else")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: with other file names its header would mean something else")
     return made
 
 
@@ -57,7 +58,10 @@ def _stem(header: str) -> str:
     return header[: -len(HEADER_SUFFIX)]
 
 
-def _without_names(header: Header) -> list[dict[str, object]]:
-    """Return all that a header says, line by line, but for the names of files."""
-    signals = [vars(signal) | {"file_name": ""} for signal in header.signals]
-    return [vars(header) | {"signals": (), "segments": ()}, *signals, *(vars(segment) | {"name": ""} for segment in header.segments)]
+def _without_names(header: Header) -> Header:
+    """Return all that a header says but the names of files."""
+    return replace(
+        header,
+        signals=tuple(signal._replace(file_name="") for signal in header.signals),
+        segments=tuple(replace(segment, name="") for segment in header.segments),
+    )

@@ -49,7 +49,7 @@ class AecgXmlReader(XmlReader):
         """
         rhythms = list(filter(_is_rhythm, root.findall(_SERIES)))
         if not rhythms:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: no series of the code RHYTHM; export the recording with its rhythm")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: it has no series of the code RHYTHM; export the recording with its rhythm")
         recordings = []
         for n, rhythm in enumerate(rhythms, start=1):
             leads, head = _leads(rhythm, name=name)
@@ -134,7 +134,7 @@ def _leads(series: Element, *, name: str) -> tuple[tuple[Lead, ...], str]:
             if found := _LEAD.fullmatch(_attribute(sequence, "code", "code")):
                 leads.append(_lead(sequence, found[1], fs=fs, what=f"lead {len(leads) + 1}", name=name))
     if len(begins) > 1:
-        sentence = f"its leads begin at {len(begins)} differing times; export them as recorded at the same time"
+        sentence = f"its leads begin at {len(begins)} different times; export leads that were recorded at the same time"
         raise BadInputError(Reason.UNREADABLE, f"{name}: {sentence}")
     metadata.check_lengths(leads, name=name)
     heads = [start for code, start in begins if code == _TIMES[0]]
@@ -147,7 +147,7 @@ def _rate(times: Element, *, name: str) -> float:
     rate = rate_of(step, unit_s=_SECONDS_IN[unit]) if unit in _SECONDS_IN else None
     if rate is None:
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: the increment between samples is no time in s, ms or us, so they have no sampling rate"
+            Reason.UNREADABLE, f"{name}: the increment between samples is not a time in s, ms or us, so there is no sampling rate"
         )
     return rate
 
@@ -159,7 +159,7 @@ def _lead(sequence: Element, lead: str, *, fs: float, what: str, name: str) -> L
     scale = number(_attribute(sequence, "value/scale", "value"))
     factor = millivolts_per(unit)
     if factor is None or not scale:
-        sentence = f"{what} has no scale in nV, uV, mV or V, so its samples cannot be turned into mV"
+        sentence = f"{what} has no scale in nV, uV, mV or V, so its samples cannot be converted to mV"
         raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}")
     samples = digits * scale
     origin = number(_attribute(sequence, "value/origin", "value") or "0")

@@ -49,7 +49,7 @@ class CardiosoftXmlReader(XmlReader):
         """
         strip = root.find("StripData")
         if strip is None:
-            sentence = "no StripData, the rhythm of a resting ECG; full disclosure and exercise tests are not read"
+            sentence = "it has no StripData, the rhythm of a resting ECG; full disclosure and exercise tests are not supported"
             raise BadInputError(Reason.UNREADABLE, f"{name}: {sentence}")
         when = root.find("ObservationDateTime")
         recorded_on = _day(when)
@@ -102,7 +102,7 @@ def _leads(strip: Element, *, name: str) -> tuple[Lead, ...]:
     resolution = strip.find("Resolution")
     unit = "" if resolution is None else resolution.get("units", "").strip().lower()
     if unit != _UNIT:
-        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: its Resolution is not in uVperLsb, so its samples cannot be turned into mV")
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: its Resolution is not in uVperLsb, so its samples cannot be converted to mV")
     scale = needed(text_at(strip, "Resolution"), what="Resolution", name=name)
     fs = needed(text_at(strip, "SampleRate"), what="SampleRate", name=name)
     rate = strip.find("SampleRate")
@@ -111,7 +111,7 @@ def _leads(strip: Element, *, name: str) -> tuple[Lead, ...]:
     stored = strip.findall("WaveformData")
     promised = number(text_at(strip, "NumberOfLeads"))
     if promised is not None and promised != len(stored):
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(stored)} leads are stored; NumberOfLeads promises {promised:g}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(stored)} leads are stored; NumberOfLeads is {promised:g}")
     leads = tuple(
         Lead(
             name=one.get("lead", "").strip(),

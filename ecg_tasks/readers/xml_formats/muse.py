@@ -62,7 +62,9 @@ class MuseXmlReader(XmlReader):
         """
         rhythms = list(filter(_is_rhythm, root.findall("Waveform")))
         if not rhythms:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: no waveform of the type Rhythm; export the recording with its rhythm data")
+            raise BadInputError(
+                Reason.UNREADABLE, f"{name}: it has no waveform of the type Rhythm; export the recording with its rhythm data"
+            )
         recorded_on = _day(text_at(root, "TestDemographics/AcquisitionDate"))
         clock = text_at(root, "TestDemographics/AcquisitionTime").split(":")
         recorded = metadata.moment(recorded_on, *(clock[:3] if len(clock) > 1 else ("", "")))
@@ -112,16 +114,18 @@ def _leads(rhythm: Element, *, name: str) -> tuple[Lead, ...]:
     exponent = number(text_at(rhythm, "SampleExponent")) or 0
     if abs(exponent) > 10 or exponent != round(exponent):  # noqa: PLR2004 - powers of ten between any two rates
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: SampleExponent is {exponent:g}; the sampling rate is SampleBase × 10^SampleExponent"
+            Reason.UNREADABLE,
+            f"{name}: SampleExponent is {exponent:g}, which is not possible; the sampling rate is SampleBase × 10^SampleExponent",
         )
     fs = base * 10 ** int(exponent) if exponent >= 0 else base / 10 ** -int(exponent)
     stored = rhythm.findall("LeadData")
     promised = number(text_at(rhythm, "NumberofLeads"))
     if promised is not None and promised != len(stored):
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(stored)} leads are stored; NumberofLeads promises {promised:g}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(stored)} leads are stored; NumberofLeads is {promised:g}")
     if len({number(text_at(one, "LeadTimeOffset")) or 0 for one in stored}) > 1:
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: its leads begin at differing times (LeadTimeOffset); only simultaneous leads are read"
+            Reason.UNREADABLE,
+            f"{name}: its leads begin at different times (LeadTimeOffset); export leads that were recorded at the same time",
         )
     leads = tuple(_lead(one, fs=fs, what=f"lead {n} of {len(stored)}", name=name) for n, one in enumerate(stored, start=1))
     metadata.check_lengths(leads, name=name)
@@ -132,27 +136,27 @@ def _lead(stored: Element, *, fs: float, what: str, name: str) -> Lead:
     data = bytes_in(text_at(stored, "WaveFormData"), what=f"WaveFormData of {what}", name=name)
     size = number(text_at(stored, "LeadSampleSize"))
     if size not in {None, _SAMPLE_BYTES}:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} has samples of {size:g} bytes; {_SAMPLE_BYTES} are read")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} has samples of {size:g} bytes; they must have {_SAMPLE_BYTES}")
     for tag, there, kind in (
         ("LeadByteCountTotal", len(data), "bytes"),
         ("LeadSampleCountTotal", len(data) / _SAMPLE_BYTES, "samples"),
     ):
         promised = number(text_at(stored, tag))
         if promised is not None and promised != there:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} holds {there:g} {kind}; {tag} promises {promised:g}")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} has {there:g} {kind}; {tag} is {promised:g}")
     if len(data) % _SAMPLE_BYTES:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} ends within a sample, after {len(data)} bytes")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} ends within a sample, after {len(data):,} bytes")
     checksum = text_at(stored, "LeadDataCRC32")
     if checksum and checksum.lstrip("0") != str(zlib.crc32(data)).lstrip("0"):
-        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: the samples of {what} are not those of its LeadDataCRC32; export it again")
+        raise BadInputError(Reason.CHECKSUM_MISMATCH, f"{name}: the samples of {what} do not match its LeadDataCRC32; export it again")
     for tag in _UNSEEN:
         if number(text_at(stored, tag)) not in {None, 0.0}:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: {what} has a {tag} that is not 0, whose meaning is not known")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: {what} has a {tag} that is not 0; what that means is not known")
     unit = _UNITS.get(text_at(stored, "LeadAmplitudeUnits").upper())
     per_bit = text_at(stored, "LeadAmplitudeUnitsPerBit")
     if unit is None or not per_bit:
-        missing = "LeadAmplitudeUnits, such as MICROVOLTS," if unit is None else "LeadAmplitudeUnitsPerBit"
-        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {what} lacks {missing} so its samples cannot be turned into mV")
+        missing = "LeadAmplitudeUnits (such as MICROVOLTS)" if unit is None else "LeadAmplitudeUnitsPerBit"
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {what} has no {missing}, so its samples cannot be converted to mV")
     scale = needed(per_bit, what=f"LeadAmplitudeUnitsPerBit of {what}", name=name)
     return Lead(name=text_at(stored, "LeadID"), units=unit, fs=fs, samples=np.frombuffer(data, dtype="<i2") * scale)
 

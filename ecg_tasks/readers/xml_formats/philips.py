@@ -69,7 +69,7 @@ class PhilipsXmlReader(XmlReader):
         """
         version = text_at(root, "documentinfo/documentversion")
         if text_at(root, "documentinfo/documenttype") not in _TYPES or version not in _VERSIONS:
-            raise BadInputError(Reason.UNREADABLE, f"{name}: it is of another type or version than {', '.join(_VERSIONS)}, which are read")
+            raise BadInputError(Reason.UNREADABLE, f"{name}: its type or version is not supported; these are: {', '.join(_VERSIONS)}")
         acquired = root.find("dataacquisition")
         signal = None if acquired is None else acquired.find("signalcharacteristics")
         recorded_on = _day("" if acquired is None else acquired.get("date", ""))
@@ -91,7 +91,7 @@ class PhilipsXmlReader(XmlReader):
         patient = self.read(files, name).recordings[0].patient
         acquired, stored = root.find("dataacquisition"), root.find(".//parsedwaveforms")
         if acquired is None or stored is None:
-            raise impossible(name, "its waveforms are not where they are read")
+            raise impossible(name, "its waveforms are not in the usual place")
         unread = {f"{_SIGNAL}/signalresolution"} if text_at(root, f"{_SIGNAL}/resolution") else set()
         unread |= {f"{_SIGNAL}/numberchannelsallocated"} if stored.get("leadlabels", "").split() else set()
         tree = kept.copy_of(root, {path: keep for path, keep in _KEPT.items() if path not in unread})
@@ -115,14 +115,16 @@ class PhilipsXmlReader(XmlReader):
 def _leads(root: Element, signal: Element | None, *, name: str) -> tuple[Lead, ...]:
     stored = root.find(".//parsedwaveforms")
     if stored is None:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: no parsedwaveforms, so no signal; export the ECG with its waveforms")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: it has no parsedwaveforms, so it has no signal; export the ECG with its waveforms")
     if stored.get("dataencoding") != "Base64" or (stored.get("compression") or stored.get("compressmethod")) != "XLI":
-        raise BadInputError(Reason.UNREADABLE, f"{name}: its waveforms are not packed as XLI in Base64, as all that are read")
+        raise BadInputError(
+            Reason.UNREADABLE, f"{name}: its waveforms are not compressed as XLI in Base64; other waveforms are not supported"
+        )
     fs = needed(text_at(signal, "samplingrate"), what="samplingrate", name=name, most=100_000)
     duration_ms = needed(stored.get("durationperchannel", ""), what="durationperchannel", name=name, most=3_600_000)
     resolution = text_at(signal, "resolution") or text_at(signal, "signalresolution")
     if not resolution:
-        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: it lacks the resolution in uV, so its samples cannot be turned into mV")
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: it does not give the resolution in uV, so its samples cannot be converted to mV")
     scale = needed(resolution, what="resolution", name=name)
     labels = _labels(stored, signal, name=name)
     n_samples = int(duration_ms * fs / 1000)
@@ -139,7 +141,7 @@ def _labels(stored: Element, signal: Element | None, *, name: str) -> Sequence[s
     if labels:
         promised = number(stored.get("numberofleads", "")) or 0
         if len(labels) < promised:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(labels)} leads have names; numberofleads promises {promised:g}")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(labels)} leads have names; numberofleads is {promised:g}")
         labels = labels[: int(promised) or len(labels)]
     elif text_at(signal, "acquisitiontype") in _STANDARD_ACQUISITIONS:
         labels = list(STANDARD_LEADS[: int(number(text_at(signal, "numberchannelsallocated")) or 0)])

@@ -75,8 +75,8 @@ def parse_xml(data: bytes, *, name: str) -> Element:
     encoding = _utf16(data)
     marks = max(data.count(b"<"), data.count(b"="))
     if len(data) > MAX_XML_BYTES or marks > MAX_MARKS:
-        sizes = f"{len(data)} bytes, {marks} elements or attributes"
-        raise BadInputError(Reason.TOO_LARGE, f"{name}: {sizes}; XML of at most {MAX_XML_BYTES} bytes with {MAX_MARKS} of them is read")
+        sizes = f"{len(data):,} bytes, {marks:,} elements and attributes"
+        raise BadInputError(Reason.TOO_LARGE, f"{name}: {sizes}; the limits are {MAX_XML_BYTES:,} and {MAX_MARKS:,}")
     try:
         if encoding is not None:
             text: str | bytes = data.decode(encoding).lstrip("\N{ZERO WIDTH NO-BREAK SPACE}")
@@ -88,19 +88,20 @@ def parse_xml(data: bytes, *, name: str) -> Element:
     except ParseError as error:
         reason = Reason.INCOMPLETE if error.code in _CUT_SHORT else Reason.UNREADABLE
         line = error.position[0]
-        cut = f"the XML ends in line {line}, before its last element does"
-        fault = cut if reason is Reason.INCOMPLETE else f"no XML from line {line} on"
+        cut = f"the XML ends in line {line}, before the end of its last element"
+        fault = cut if reason is Reason.INCOMPLETE else f"it is not XML from line {line} on"
         raise BadInputError(reason, f"{name}: {fault}; export it again") from None
     except UnicodeDecodeError as error:
         whole = error.reason not in {"truncated data", "unexpected end of data"}
-        fault = "its text is not in the encoding that it names" if whole else f"the XML ends within a letter, at byte {error.start}"
+        cut = f"the XML ends in the middle of a character, at byte {error.start:,}"
+        fault = "its text is not in the encoding that it names" if whole else cut
         raise BadInputError(Reason.UNREADABLE if whole else Reason.INCOMPLETE, f"{name}: {fault}") from None
     except DefusedXmlException:
         raise BadInputError(
-            Reason.UNREADABLE, f"{name}: the XML declares entities, which can unpack without end; export it again"
+            Reason.UNREADABLE, f"{name}: the XML declares entities, which may expand without end; export it again"
         ) from None
     except (ValueError, LookupError):
-        raise BadInputError(Reason.UNREADABLE, f"{name}: the XML is in an encoding that is not read; save it as UTF-8") from None
+        raise BadInputError(Reason.UNREADABLE, f"{name}: the encoding of the XML is not supported; save it as UTF-8") from None
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
@@ -131,7 +132,8 @@ def needed(text: str, *, what: str, name: str, most: float = float("inf")) -> fl
     """
     value = number(text)
     if value is None or not 0 < value <= most:
-        fault = "is missing" if not text else "is no number above 0" if value is None or value <= 0 else f"is {value:g}; at most {most:g}"
+        wrong = "is not a number above 0" if value is None or value <= 0 else f"is {value:g}; the limit is {most:g}"
+        fault = wrong if text else "is missing"
         raise BadInputError(Reason.UNREADABLE, f"{name}: {what} {fault}")
     return value
 
@@ -183,9 +185,9 @@ def bytes_in(text: str, *, what: str, name: str) -> bytes:
     except (binascii.Error, ValueError):
         if len(packed) % 4 and re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", packed):
             raise BadInputError(
-                Reason.INCOMPLETE, f"{name}: {what} is cut off: {len(packed)} letters of Base64, not four by four"
+                Reason.INCOMPLETE, f"{name}: {what} is cut off: its Base64 has {len(packed):,} characters, which is not a multiple of four"
             ) from None
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} is no Base64") from None
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} is not Base64") from None
 
 
 def plain_unit(text: str) -> str:

@@ -35,7 +35,7 @@ def unpack_xli(packed: bytes, *, n_leads: int, n_samples: int, name: str) -> NDA
         size = int.from_bytes(head[:4], "little", signed=True)
         codes = packed[at + _HEAD_BYTES : at + _HEAD_BYTES + max(size, 0)]
         if len(head) < _HEAD_BYTES or len(codes) < size:
-            raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(packed)} bytes of waveforms hold {lead} whole leads of {n_leads}")
+            raise BadInputError(Reason.INCOMPLETE, f"{name}: {len(packed):,} bytes of waveforms contain {lead} complete leads of {n_leads}")
         values = unpack_lzw(codes, n_bytes=2 * n_samples, what=f"lead {lead + 1} of {n_leads}", name=name)
         joined = np.frombuffer(values, dtype=np.uint8).reshape(2, n_samples)
         stored = (joined[0].view(np.int8).astype(np.int64) << 8) | joined[1]
@@ -72,7 +72,7 @@ def unpack_lzw(codes: bytes, *, n_bytes: int, what: str, name: str) -> bytes:
             found = strings[code]
         except IndexError:
             if code > len(strings) or not previous:
-                message = f"{name}: {what} is packed wrongly, at sample {sum(map(len, parts)) // 2}"
+                message = f"{name}: {what} is compressed wrongly, at sample {sum(map(len, parts)) // 2}"
                 raise BadInputError(Reason.UNREADABLE, message) from None
             found = previous + previous[:1]
         parts.append(found)
@@ -82,9 +82,9 @@ def unpack_lzw(codes: bytes, *, n_bytes: int, what: str, name: str) -> bytes:
     rest = packed[n_growing:]
     length = sum(map(len, parts)) + (int(np.array(list(map(len, strings)))[rest].sum()) if rest.size else 0)
     if length > n_bytes:
-        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} unpacks to more than {n_bytes // 2} samples")
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {what} unpacks to more than {n_bytes // 2:,} samples")
     if length < n_bytes:
-        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} unpacks to {length // 2} samples; there must be {n_bytes // 2}")
+        raise BadInputError(Reason.INCOMPLETE, f"{name}: {what} unpacks to {length // 2:,} samples; it must have {n_bytes // 2}")
     return b"".join(parts + [strings[code] for code in rest.tolist()])
 
 

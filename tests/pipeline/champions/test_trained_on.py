@@ -6,6 +6,7 @@ import pytest
 from ecg_tasks.archive import keys
 from ecg_tasks.archive.descriptions import Descriptions, Person
 from ecg_tasks.archive.workspace import key_digest, patient_hash, public_patient
+from ecg_tasks.evaluation.many_records import ABNORMAL, CALLED, DECIDED
 from ecg_tasks.evaluation.splits import N_BUCKETS, Split, keyed_bucket, split_bucket
 from ecg_tasks.learning.version import SUMS, TRAINING_PATIENTS, TRAINING_RECORDS, TrainingPatient, checksums, training_patients_csv
 from ecg_tasks.pipeline.champions.versions import TrainedOn, left_out_by_bucket, not_compared
@@ -54,6 +55,13 @@ def index_of(persons) -> dict:
     }
 
 
+def not_seen(rows, trained_on):
+    """What a report makes of one shard, for the figures of the version."""
+    found = report_builder._Unseen()
+    report_builder._add_not_seen(found, rows, "heartbeat", trained_on)
+    return found
+
+
 @pytest.mark.parametrize("public", [False, True])
 def test_of_ten_thousand_strangers_nobody_is_left_out_and_of_the_seen_everybody(public):
     """15,000 training patients fill three of four buckets; a night's figures are over all strangers, and over none of those."""
@@ -62,10 +70,10 @@ def test_of_ten_thousand_strangers_nobody_is_left_out_and_of_the_seen_everybody(
     taken = {one.bucket for one in trained}
     assert sum(one.bucket in taken for one in strangers) > 0.7 * N_STRANGERS  # so many a bucket would leave out
     trained_on = TrainedOn.of_version(files_of(trained), key=KEY)
-    found = report_builder._not_seen(index_of(strangers), "heartbeat", trained_on)
-    assert (len(found.probability), found.n_by_bucket) == (N_STRANGERS, 0)
-    found = report_builder._not_seen(index_of(trained), "heartbeat", trained_on)
-    assert (len(found.probability), found.n_by_bucket) == (0, 0)
+    found = not_seen(index_of(strangers), trained_on)
+    assert (len(found.records), found.n_by_bucket) == (N_STRANGERS, 0)
+    found = not_seen(index_of(trained), trained_on)
+    assert (len(found.records), found.n_by_bucket) == (0, 0)
 
 
 def test_a_labelled_row_is_counted_by_threshold_decision_and_patient():
@@ -74,10 +82,15 @@ def test_a_labelled_row_is_counted_by_threshold_decision_and_patient():
         "probability": np.array([0.5, 0.49, 0.7, 0.2]),
         "decision": ["abnormal", "uncertain", "uncertain", "normal"],
     }
-    found = report_builder._not_seen(rows, "heartbeat", TrainedOn(record_ids=frozenset()))
-    assert found.is_called.tolist() == [True, False, True, False]
-    assert found.is_firm.tolist() == [True, False, False, True]
-    assert found.is_patient_known.tolist() == [False, True, False, True]
+    found = not_seen(rows, TrainedOn(record_ids=frozenset()))
+    records = found.records.read()
+    assert (records["kind"] & CALLED > 0).tolist() == [True, False, True, False]
+    assert (records["kind"] & DECIDED > 0).tolist() == [True, False, False, True]
+    assert (records["kind"] & ABNORMAL > 0).tolist() == [False, True, False, True]
+    assert np.unique(records["patient"]).size == 3
+    assert (found.n_abnormal, found.is_patient_known) == (2, False)
+    known = not_seen({name: values[1:2] for name, values in rows.items()}, TrainedOn(record_ids=frozenset()))
+    assert (known.n_abnormal, known.is_patient_known) == (1, True)
 
 
 def test_a_public_patient_is_the_same_on_every_installation():

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ecg_tasks.archive import keys
+from ecg_tasks.archive import keys, labelling
 from ecg_tasks.archive.documents import IntakeJob, read
-from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.object_store import ObjectInfo, ObjectStore
 from ecg_tasks.pipeline import ingest_records
 from ecg_tasks.pipeline.intake import headers, waiting
+from ecg_tasks.pipeline.intake import inbox as inbox_module
 from ecg_tasks.pipeline.maintenance.checksums import audit_checksums
 from ecg_tasks.pipeline.maintenance.rules import with_their_files
 from ecg_tasks.queries.lineage.links import LinkState, raw_link
@@ -71,6 +72,64 @@ def called(old: str, new: str, files: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize(
+    ("folders", "takes"),
+    [
+        (("a", "b/deep", "c", "d"), [(2, 5, 5, 0), (2, 1, 1, 0), (0, 0, 0, 1)]),
+        (("m", "n/deep", "o", "p"), [(1, 6, 6, 0), (1, 4, 4, 0), (1, 2, 2, 0), (1, 0, 0, 1)]),
+    ],
+)
+def test_a_run_takes_the_first_folders_whole(inbox, monkeypatch, folders, takes):
+    """Those behind are left to runs that follow at once. A label table waits for them, whatever its age; nothing is refused for it."""
+    monkeypatch.setattr(inbox_module.whole_folders, "__kwdefaults__", {"most": 3, "most_counted": 100})
+    for number, folder in enumerate(folders):
+        inbox.put({f"{folder}/{name}": data for name, data in recording(beat_hz=1.1 + 0.1 * number).items()})
+    inbox.put({"labels.csv": f"record,label\n{folders[0]}/r,normal\n{folders[-1]}/r,abnormal\nnone,normal\n".encode()})
+    inbox.client.modified = datetime.now(UTC) - timedelta(hours=2)
+    manifests = []
+    for number in range(len(takes)):
+        jobs = ingest_records.plan(f"run{number}")
+        manifests.append(json.loads(inbox.store.get(ingest_records.publish(f"run{number}", list(map(ingest_records.ingest_batch, jobs))))))
+    found = [(one["account"]["records"], one["account"]["waiting"], one["left"], len(one["quarantined"])) for one in manifests]
+    assert found == takes
+    assert inbox.left() == []
+    assert [entry["name"] for entry in manifests[-1]["quarantined"]] == ["labels.csv#4"]
+    assert len(labelling.labels_in_force(inbox.store)) == 2
+
+
+def test_folders_that_only_wait_start_no_run_after_run(inbox, monkeypatch):
+    """What is behind them has its turn when their grace period is over; a file that a person lets wait no longer is known until then."""
+    monkeypatch.setattr(inbox_module.whole_folders, "__kwdefaults__", {"most": 1, "most_counted": 100})
+    inbox.put({"a/r.dat": recording()["r.dat"]} | {f"b/{name}": data for name, data in recording().items()})
+    inbox.store.put(keys.released("0" * 64), b"")
+    manifest = inbox.run()
+    assert (manifest["account"]["records"], manifest["account"]["waiting"], manifest["left"]) == (0, 3, 0)
+    assert manifest["waiting_for"] == {"a header that names it": 1, "the next run": 2}
+    assert inbox.store.exists(keys.released("0" * 64))
+    assert [entry["name"] for entry in inbox.late()["quarantined"]] == ["a/r.dat"]
+    assert inbox.run()["account"]["records"] == 1
+    assert not inbox.store.exists(keys.released("0" * 64))
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "most_counted", "taken", "n_beyond"),
+    [
+        (["a/1", "a/2", "a/b/3", "a/z", "b/1"], 1, 9, ["a/1", "a/2", "a/z"], 2),
+        (["a/1", "a/2", "b/1", "c/1", "d/1"], 2, 2, ["a/1", "a/2"], 2),
+        (["a/1", "b/1", "c/1", "z"], 9, 9, ["a/1", "b/1", "c/1", "z"], 0),
+        (["1", "a/1", "b/1", "c/1", "z"], 1, 1, ["1", "z"], 3),
+        (["a-b/1", "a/1", "a/2", "a0/1"], 2, 1, ["a-b/1", "a/1", "a/2"], 1),
+        ([], 1, 1, [], 0),
+    ],
+)
+def test_no_folder_is_cut(names, most, most_counted, taken, n_beyond):
+    """All files of a folder are taken, or none, wherever they lie in the listing; it ends where no more of them can follow."""
+    at = datetime.now(UTC)
+    listed = [ObjectInfo(key=f"{keys.INBOX}{name}", size=1, etag="", modified=at) for name in ["", *names]]
+    found = inbox_module.whole_folders(iter(listed), most=most, most_counted=most_counted)
+    assert ([item.key.removeprefix(keys.INBOX) for item in found[0]], found[1]) == (taken, n_beyond)
+
+
 @pytest.mark.parametrize("suffix", [".dat", ".mat", ".xyz", ".MAT", ".bin", ""])
 def test_a_signal_file_waits_for_its_header(inbox, suffix):
     """Whatever a signal file is called, it waits for a header that names it, and is read with it."""
@@ -116,7 +175,7 @@ def test_what_stays_empty_is_told_so(inbox):
     inbox.put(recording() | {"r.dat": b"", "beats.csv": b"", "labels.csv": b""})
     assert inbox.run()["account"]["waiting"] == 4
     told = {entry["name"]: entry["message"] for entry in inbox.late()["quarantined"]}
-    assert told["r.hea"] == "r.dat came without content, and none followed within 3600 s; upload it again"
+    assert told["r.hea"] == "r.dat came without content, and no content followed within 3600 s: upload it again"
     assert "empty" in told["beats.csv"]
     assert "empty" in told["labels.csv"]
     assert inbox.left() == []
@@ -144,7 +203,7 @@ def test_two_files_that_could_be_meant_are_named(inbox):
     inbox.put({"r.hea": files["r.hea"], "R.dat": files["r.dat"], "r.DAT": files["r.dat"]})
     assert inbox.run()["account"]["waiting"] == 3
     told = {entry["name"]: entry["message"] for entry in inbox.late()["quarantined"]}
-    assert "of R.dat, r.DAT it is not clear which is meant" in told["r.hea"]
+    assert "it is not clear which of R.dat, r.DAT is meant" in told["r.hea"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +226,7 @@ def test_an_unfinished_upload_is_never_read(inbox, name):
     assert (manifest["waiting_for"], manifest["waiting"]) == ({"the end of its upload": 1}, [f"inbox/{name}"])
     (entry,) = inbox.late()["quarantined"]
     assert entry["reason"] == "incomplete"
-    assert f"{name} is called like an upload that goes on, and nothing came for 3600 s" in entry["message"]
+    assert f"{name} has the name of an unfinished upload, and nothing came for 3600 s" in entry["message"]
 
 
 SIDE_FILES = {

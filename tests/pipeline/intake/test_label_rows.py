@@ -176,7 +176,7 @@ def test_a_refused_recording_gives_its_label_to_no_namesake(bucket, put, at_once
     inbox.put_files([("e1.hea", b"nonsense"), ("labels.csv", b"record,label\ne1,abnormal\n")])
     manifest = run("r2")
     assert labels(bucket) == {}
-    assert "came too and was refused" in why(manifest)["labels.csv#2"]
+    assert "which was refused; correct it" in why(manifest)["labels.csv#2"]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_an_old_index_has_its_order_from_the_log(bucket, put):
     assert labelled in tables.load(bucket.get(keys.record_index(second[0])))["record_id"]
     bucket.delete_many(bucket.list_keys(keys.AUDIT))
     inbox.put_files([("labels.csv", b"record,label\ne1,normal\n")])
-    assert "ambiguous: 2 recordings go by e1" in why(run("r4"))["labels.csv#2"]
+    assert "ambiguous: 2 recordings have the name e1" in why(run("r4"))["labels.csv#2"]
 
 
 FOLDED = "record,label,patient_id,fold,collection\n"
@@ -437,7 +437,7 @@ def test_a_patient_that_becomes_known_is_in_one_fold(bucket, put):
     before, ids = indexed(bucket), {name: one["record_id"] for (name, _), one in indexed(bucket).items()}
     inbox.put_files([("labels.csv", b"record,label,patient_id,fold\na,abnormal,P1,\nc,abnormal,P2,3\n")])
     refused = why(run("r2"))
-    assert f"is in fold 3 by what else is known of it, and in fold 9 by the record {ids['b']}, which" in refused["labels.csv#2"]
+    assert f"is in fold 3 by what is stored with it, and in fold 9 by the record {ids['b']}, which" in refused["labels.csv#2"]
     assert f"is in fold 3 here, and in fold 9 by the record {ids['c']}, which" in refused["labels.csv#3"]
     after = indexed(bucket)
     assert {key: (one["fold"], one["patient"]) for key, one in after.items()} == {
@@ -460,7 +460,7 @@ def test_every_row_about_a_recording_in_two_folds_is_refused(bucket, put):
     inbox.put_files([("w/labels.csv", f"{FOLDED}a,,P1,9,\nb,,P1,3,\n".encode()), ("labels.csv", b"record,label\nw/a,abnormal\n")])
     refused = why(run("r1"))
     assert refused.keys() == {"w/labels.csv#2", "w/labels.csv#3", "labels.csv#2"}
-    assert "is in fold 9 by what else is known of it, and in fold 3 by w/labels.csv, row 3" in refused["labels.csv#2"]
+    assert "is in fold 9 by what is stored with it, and in fold 3 by w/labels.csv, row 3" in refused["labels.csv#2"]
     assert labels(bucket) == {}
 
 

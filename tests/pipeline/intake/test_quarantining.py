@@ -138,4 +138,4 @@ def test_a_recording_that_is_too_short_says_how_long_it_is(bucket, take_in, make
     account = take_in("r0")["account"]
     assert (account["records"], account["quarantined"]) == (0, 2)
     assert sorted(entry.reason for entry in open_entries(bucket)) == [Reason.TOO_SHORT] * 2
-    assert all("4.980 s; a recording must last 5 s" in entry.message for entry in open_entries(bucket))
+    assert all("the recording lasts 4.980 s; it must last at least 5 s" in entry.message for entry in open_entries(bucket))

@@ -162,32 +162,48 @@ def test_an_approval_counts_for_its_own_verdict_and_run_only(store):
 def test_the_question_is_what_the_gate_wrote(store):
     """Version, reason and opponent come from the bucket."""
     told = promoting.question("r")
-    for part in ("`heartbeat` version `b`", "because", "Compared with: `a`", "models/heartbeat/b/verdict.json"):
+    for part in ("version `b` of the recipe `heartbeat`", "because", "the serving version, `a`", "models/heartbeat/b/verdict.json"):
         assert part in told
+
+
+def test_the_question_says_what_follows_from_each_answer(store):
+    """What approval, refusal and silence do, with a version that serves and without one; nothing is claimed of a foreign network."""
+    told = promoting.question("r")
+    assert "**Approve**: from the next run of `classify_records` on, the new version decides" in told
+    assert "**Reject**, or no answer in two days: version `a` continues to decide." in told
+    assert "AUROC: 1 is" not in told, "there are no figures to explain"
+    _verdict(store, champion=None, kind="first")
+    assert "no answer in two days: no version of this recipe decides." in promoting.question("r")
+    work = TrainingJob(run="r", recipe=RECIPE, version="b", dataset_id="ds", epochs=0, seed=0, added="00ff")
+    write(store, promoting.job_key("r"), work)
+    assert "Only its author knows whether it has seen the test patients" in promoting.question("r")
 
 
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.95}
 DIFFERENCE = {"value": 0.02, "low": -0.01, "high": 0.05}
 
 
-@pytest.mark.parametrize(("kind", "words"), [("better", "better than what serves"), ("refresh", "a refresh, not shown to be better")])
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("better", "better than the serving version"), ("refresh", "a refresh: as good as the serving version, and trained on newer data")],
+)
 def test_the_question_shows_figures_interval_and_card(store, kind, words):
     """Whoever approves sees what the gate saw, which of the two it is, and where the card and the comparison are."""
     figures = {"candidate_auroc": FIGURE, "champion_auroc": FIGURE, "auroc_difference": DIFFERENCE, "auroc_difference_MI": DIFFERENCE}
     _verdict(store, kind=kind, figures=figures, sensitivity=0.91, ece=0.034, note="2 candidates have been evaluated.")
     told = promoting.question("r", pages="/plugin/ecg/ecg")
     for part in (
-        f"passed the gate as **{words}**",
+        f"passed the gate: it is **{words}**",
         "| AUROC (95 % interval) | 0.900 (0.850 to 0.950) | 0.900 (0.850 to 0.950) | 0.020 (-0.010 to 0.050) |",
         "| Sensitivity at its threshold | 0.910 |",
         "| Calibration error | 0.034 |",
         "| AUROC of MI |  |  | 0.020 (-0.010 to 0.050) |",
-        "[its card](/plugin/ecg/ecg/models/heartbeat/b)",
+        "[the card of the new version](/plugin/ecg/ecg/models/heartbeat/b)",
         "(/plugin/ecg/ecg/models/compare?recipe=heartbeat&one=a&other=b)",
         "2 candidates have been evaluated.",
     ):
         assert part in told
-    assert promoting.subject("r") == f"Promote heartbeat b, {words}?"
+    assert promoting.subject("r") == f"Promote heartbeat version b? It is {words}."
 
 
 def test_a_refusal_in_the_interface_is_kept(store):

@@ -108,7 +108,7 @@ def test_the_card_tells_it_and_that_it_is_one_network(left_out):
     """Both figures and their difference with intervals, whose patients were left out, and what the comparison is not."""
     _, files, _ = left_out
     card = files["card.md"].decode()
-    part = card.split("## At a site that it has not learnt from")[1].split("\n## ")[0]
+    part = card.split("## At a site that it was not trained on")[1].split("\n## ")[0]
     told = json.loads(files["metrics.json"])["leave_one_site_out"]["sites"]["south"]
     (line,) = [one for one in part.splitlines() if one.startswith("| south |")]
     for name in ("auroc_with", "auroc_without", "auroc_difference"):
@@ -175,7 +175,7 @@ def test_nothing_more_is_trained_unless_it_is_asked_for(store, left_out):
     files = registry.read_version(store, "heartbeat", work.version)
     assert "leave_one_site_out" not in json.loads(files["metrics.json"])
     card = files["card.md"].decode()
-    assert "At a site that it has not learnt from" not in card
+    assert "At a site that it was not trained on" not in card
     assert "What a version does at a site that it was not trained on was not measured" in card
 
 

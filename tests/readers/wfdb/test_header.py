@@ -1,5 +1,9 @@
 """WFDB headers: what they say, and what they must not."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,7 +157,7 @@ def test_unsafe_names_are_refused(file_name):
         lambda: wfdb_files(f"a/1 1 500 10\n{file_name} 10\n".encode(), name="a.hea"),
         lambda: wfdb_files(b"m/1 1 500 10\na 10\n", name="m.hea", segments={"a.hea": signal}),
     ):
-        with pytest.raises(BadInputError, match=r"\.hea: names the file") as caught:
+        with pytest.raises(BadInputError, match=r"\.hea: it names the file") as caught:
             ask()
         assert caught.value.reason is Reason.UNSAFE_PATH
 
@@ -164,8 +168,8 @@ def test_unsafe_names_are_refused(file_name):
         (b"", Reason.UNREADABLE, "no record line"),
         (b"# only\n# comments\n", Reason.UNREADABLE, "no record line"),
         (b"garbage", Reason.UNREADABLE, "not WFDB: 'garbage'"),
-        (b"a 2 500 10\na.dat 16\n", Reason.UNREADABLE, "promises 2 lines; the header has 1"),
-        (b"a 1 500 10\na.dat 16\na.dat 16\n", Reason.UNREADABLE, "promises 1 lines; the header has 2"),
+        (b"a 2 500 10\na.dat 16\n", Reason.UNREADABLE, "says that 2 lines follow; the header has 1"),
+        (b"a 1 500 10\na.dat 16\na.dat 16\n", Reason.UNREADABLE, "says that 1 lines follow; the header has 2"),
         (b"a 1 500 10\na.dat\n", Reason.UNREADABLE, "not WFDB: 'a.dat'"),
         (b"a/1 1 500 10\nseg\n", Reason.UNREADABLE, "not WFDB: 'seg'"),
         (b"m/ 1 500 10\ns 16\n", Reason.UNREADABLE, "has a slash and no number of segments"),
@@ -180,13 +184,13 @@ def test_unsafe_names_are_refused(file_name):
         (b"a 1 500 10\n" + b"a" * 200_000, Reason.UNSAFE_PATH, "names the file 'aaa"),
         (b"a 1 500 10\na.dat " + b"1" * 5000, Reason.UNREADABLE, "not WFDB: 'a.dat 111"),
         ("a 1 500 10\na.dat 16\n".encode("utf-16"), Reason.UNREADABLE, "is NUL"),
-        ("a 1 500 10\n\N{LATIN SMALL LETTER E WITH ACUTE}a.dat 16\n".encode(), Reason.UNSAFE_PATH, "a WFDB file's name is ASCII"),
+        ("a 1 500 10\n\N{LATIN SMALL LETTER E WITH ACUTE}a.dat 16\n".encode(), Reason.UNSAFE_PATH, "the name of a WFDB file must be ASCII"),
         (b"a 1 500 10\na\x1b.dat 16\n", Reason.UNSAFE_PATH, "names the file"),
         (b"a 1 500 10\nlabels.csv 16\n", Reason.UNREADABLE, "names 'labels.csv' as a signal file"),
         (b"a 1 500 10\nother.HEA 16\n", Reason.UNREADABLE, "names 'other.HEA' as a signal file"),
-        (b"a/1025 1 500 1025\n" + b"s 1\n" * 1025, Reason.TOO_LARGE, "1025 segments; at most 1024"),
-        (b"#" * (MAX_HEADER_BYTES + 1), Reason.TOO_LARGE, "262145 bytes"),
-        (b"a 600 500 10\n" + b"a.dat 16\n" * 600, Reason.TOO_LARGE, "600 signals; at most 512"),
+        (b"a/1025 1 500 1025\n" + b"s 1\n" * 1025, Reason.TOO_LARGE, "1025 segments; the limit is 1,024"),
+        (b"#" * (MAX_HEADER_BYTES + 1), Reason.TOO_LARGE, "262,145 bytes"),
+        (b"a 600 500 10\n" + b"a.dat 16\n" * 600, Reason.TOO_LARGE, "600 signals; the limit is 512"),
         (b"a/5000 1 500 10\n" + b"".join(b"s%d 1\n" % n for n in range(5000)), Reason.TOO_LARGE, "5000 segments"),
     ],
 )
@@ -211,3 +215,14 @@ def test_arbitrary_bytes_raise_nothing_else(data):
         except BadInputError:
             continue
         assert isinstance(answer, Header | tuple)
+
+
+def test_ordinary_recordings_need_neither_wfdb_nor_pandas():
+    """The patterns are wfdb's own, taken from the one module that needs nothing else: the package takes half a second and 40 MB."""
+    code = (
+        "import sys; from ecg_tasks.readers import deidentified; line = 'r.dat 16 1000(0)/mV 16 0 0 0 0 II';"
+        "files = {'r.hea': f'r 1 100 1000\\n{line}\\n'.encode(), 'r.dat': bytes(range(250)) * 8};"
+        "assert len(deidentified('r.hea', files)) == 2; print(*{'wfdb', 'pandas', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
