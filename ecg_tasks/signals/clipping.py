@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 NEAR = 0.005
 """Share of the range within which a sample is at the extreme."""
+_AT_ONCE = 100_000
+"""Samples that are looked at together: they stay near the processor."""
 
 
 def clipped_share(samples: NDArray[np.floating], n_real: NDArray[np.integer] | int) -> NDArray[np.float32]:
@@ -26,11 +28,24 @@ def clipped_share(samples: NDArray[np.floating], n_real: NDArray[np.integer] | i
     >>> clipped_share(np.array([0.0, 1.0, 1.0, 1.0, 1.0, 0.4, 0.1, 0.3]), 8)
     array(0.25, dtype=float32)
     """
-    real = np.arange(samples.shape[-1]) < np.asarray(n_real)[..., None]
-    highest, lowest = samples.max(axis=-1, keepdims=True), samples.min(axis=-1, keepdims=True)
+    n_samples = samples.shape[-1]
+    rows = samples.reshape(-1, n_samples)
+    n_counted = np.broadcast_to(n_real, samples.shape[:-1]).ravel()
+    at_once = max(1, _AT_ONCE // n_samples)
+    parts = [slice(start, start + at_once) for start in range(0, len(rows), at_once)]
+    n_staying = np.concatenate([np.empty(0), *(_staying(rows[part], n_counted[part]) for part in parts)])
+    return np.asarray(n_staying / np.maximum(n_counted, 1), dtype=np.float32).reshape(samples.shape[:-1])
+
+
+def _staying(rows: NDArray[np.floating], n_counted: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return how many samples of each row stay, of the first so many."""
+    highest, lowest = rows.max(axis=1, keepdims=True), rows.min(axis=1, keepdims=True)
     near = NEAR * (highest - lowest)
-    high, low = real & (samples >= highest - near), real & (samples <= lowest + near)
-    stays_high = high[..., 2:] & high[..., 1:-1] & high[..., :-2]
-    stays_low = low[..., 2:] & low[..., 1:-1] & low[..., :-2]
-    n_staying = stays_high.sum(axis=-1) + stays_low.sum(axis=-1)
-    return np.asarray(n_staying / np.maximum(n_real, 1), dtype=np.float32)
+    n_staying = np.zeros(len(rows), np.int64)
+    for at_extreme in (rows >= highest - near, rows <= lowest + near):
+        row, place = np.divmod(np.flatnonzero(at_extreme), rows.shape[1])  # few, as a rule
+        counted = place < n_counted[row]
+        row, place = row[counted], place[counted]
+        stays = (place[2:] - place[:-2] == 2) & (row[2:] == row[:-2])  # noqa: PLR2004 - both neighbours are there too
+        n_staying += np.bincount(row[2:][stays], minlength=len(rows))
+    return n_staying

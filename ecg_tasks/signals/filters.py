@@ -23,7 +23,7 @@ def between(samples: NDArray[np.floating], band_hz: tuple[float, float], *, fs: 
 def peaks_of_rows(rows: NDArray[np.floating], *, distance: int, heights: NDArray[np.floating]) -> list[NDArray[np.int64]]:
     """Return the local maxima of each row that reach its height, the higher one where two are nearer than ``distance``.
 
-    What ``scipy.signal.find_peaks`` gives for each row by itself, of which it is asked for once only where no two are near.
+    What ``scipy.signal.find_peaks`` gives for each row by itself, which is asked once for all of them.
 
     Parameters
     ----------
@@ -41,10 +41,21 @@ def peaks_of_rows(rows: NDArray[np.floating], *, distance: int, heights: NDArray
     found, _ = find_peaks(walled.ravel(), height=least.ravel())
     row, place = np.divmod(found, n_samples + 1)
     peaks = np.split(place.astype(np.int64), np.searchsorted(row, np.arange(1, n))) if n else []
-    return [
-        one if np.diff(one).min(initial=distance) >= distance else find_peaks(rows[at], distance=distance, height=heights[at])[0]
-        for at, one in enumerate(peaks)
-    ]
+    return [one if np.diff(one).min(initial=distance) >= distance else _apart(one, rows[at], distance) for at, one in enumerate(peaks)]
+
+
+def _apart(peaks: NDArray[np.int64], row: NDArray[np.floating], distance: int) -> NDArray[np.int64]:
+    """Return peaks without those that are nearer than ``distance`` to a higher one that stays, as SciPy's ``find_peaks`` chooses them."""
+    places, stays = peaks.tolist(), [True] * len(peaks)
+    for at in np.argsort(row[peaks])[::-1].tolist():
+        if not stays[at]:
+            continue
+        for others in (range(at - 1, -1, -1), range(at + 1, len(places))):
+            for other in others:
+                if abs(places[other] - places[at]) >= distance:
+                    break
+                stays[other] = False
+    return peaks[stays]
 
 
 @lru_cache(maxsize=64)

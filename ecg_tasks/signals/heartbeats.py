@@ -1,11 +1,14 @@
 """Here: beats cut from one lead as Kachuee et al. 2018 cut them. Not here: what becomes of the beats (``recipes``)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_tasks.errors import SignalError
+from ecg_tasks.signals.filters import peaks_of_rows
+from ecg_tasks.signals.middle import middle_of
 from ecg_tasks.signals.record import HEARTBEAT_FS, HEARTBEAT_SAMPLES
 from ecg_tasks.signals.resampling import resample
 
@@ -21,6 +24,8 @@ REFRACTORY_S = 0.25
 """No heart beats twice within it: of two candidates that are closer only the higher is an R peak."""
 MAX_RR_S = 2.0
 """A longer median R-R interval (below 30 beats a minute) means that most R peaks of the window were not found."""
+_AT_ONCE = 256
+"""Windows whose peaks are found together: a recording of a day has 8,640."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,42 +76,52 @@ def cut_beats(lead: ArrayLike, *, fs: float, r_thresholds: tuple[float, ...] = (
     signal = np.asarray(lead, dtype=np.float64)
     if signal.ndim != 1 or not np.isfinite(signal).all():
         raise SignalError(f"a lead must be one row of finite samples; this one has shape {signal.shape}")
-    resampled = resample(signal, fs=fs, target_fs=HEARTBEAT_FS)
+    return cut_beats_of_rows(signal[None], fs=fs, r_thresholds=r_thresholds, window_s=window_s)[0]
+
+
+def cut_beats_of_rows(
+    rows: NDArray[np.floating], *, fs: float, r_thresholds: tuple[float, ...] = (R_THRESHOLD,), window_s: float = WINDOW_S
+) -> list[Beats]:
+    """Cut rows of finite samples, shape (n, n_samples), into beats; each row gives what `cut_beats` gives of it."""
+    resampled = resample(rows, fs=fs, target_fs=HEARTBEAT_FS)
     n_in_window = round(window_s * HEARTBEAT_FS)
-    n_windows = resampled.size // n_in_window
-    windows = resampled[: n_windows * n_in_window].reshape(n_windows, n_in_window).astype(np.float64)
+    n_windows = resampled.shape[1] // n_in_window
+    windows = resampled[:, : n_windows * n_in_window].reshape(len(rows) * n_windows, n_in_window).astype(np.float64)
     low = windows.min(axis=1, keepdims=True)
     spread = windows.max(axis=1, keepdims=True) - low
     scaled = np.divide(windows - low, spread, out=np.zeros_like(windows), where=spread > 0).astype(np.float32)
+    r_peaks, lengths = _whole_beats(scaled, r_thresholds)
 
-    peaks, lengths = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for window in range(n_windows):
-        whole, length = np.empty(0, dtype=np.int64), 0
-        for threshold in r_thresholds:
-            whole, length = _whole_beats(scaled[window], threshold)
-            if whole.size >= ENOUGH_BEATS:
-                break
-        peaks.append(whole + window * n_in_window)
-        lengths.append(np.full(whole.size, min(length, HEARTBEAT_SAMPLES), dtype=np.int64))
-
-    starts, n_samples = np.concatenate(peaks), np.concatenate(lengths)
+    n_beats = np.array([one.size for one in r_peaks], np.int64)
+    first = np.repeat(np.arange(len(scaled)) * n_in_window, n_beats)  # of its window
+    starts = first + np.concatenate([np.empty(0, np.int64), *r_peaks])
+    n_samples = np.repeat(np.minimum(lengths, HEARTBEAT_SAMPLES), n_beats)
     at = starts[:, None] + np.arange(HEARTBEAT_SAMPLES)
     inside = at < (starts + n_samples)[:, None]
     samples = np.zeros(at.shape, dtype=np.float32)
     samples[inside] = scaled.ravel()[at[inside]]
-    return Beats(samples=samples, r_peaks_s=starts / HEARTBEAT_FS, n_samples=n_samples)
+    ends = np.cumsum(n_beats.reshape(len(rows), n_windows).sum(axis=1))
+    return [
+        Beats(
+            samples=samples[begin:end],
+            r_peaks_s=(starts[begin:end] - row * n_windows * n_in_window) / HEARTBEAT_FS,
+            n_samples=n_samples[begin:end],
+        )
+        for row, (begin, end) in enumerate(pairwise([0, *ends.tolist()]))
+    ]
 
 
-def _whole_beats(window: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.int64], int]:
-    """Return R peaks of the beats that end inside a scaled window, and their length in samples."""
-    from scipy.signal import find_peaks
-
-    r_peaks, _ = find_peaks(window, height=threshold, distance=round(REFRACTORY_S * HEARTBEAT_FS))
-    nothing = np.empty(0, dtype=np.int64)
-    if r_peaks.size < 2:  # noqa: PLR2004 - an interval has two ends
-        return nothing, 0
-    rr = float(np.median(np.diff(r_peaks)))
-    if rr > MAX_RR_S * HEARTBEAT_FS:
-        return nothing, 0
-    length = round(BEAT_PER_RR * rr)
-    return np.asarray(r_peaks[r_peaks + length <= window.size], dtype=np.int64), length
+def _whole_beats(windows: NDArray[np.float32], r_thresholds: tuple[float, ...]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return R peaks of the beats that end inside each scaled window, and their length in samples, by the first threshold with enough."""
+    r_peaks, lengths = [np.empty(0, np.int64)] * len(windows), np.zeros(len(windows), np.int64)
+    few = list(range(len(windows)))
+    for threshold in r_thresholds:
+        for start in range(0, len(few), _AT_ONCE):
+            some = few[start : start + _AT_ONCE]
+            found = peaks_of_rows(windows[some], distance=round(REFRACTORY_S * HEARTBEAT_FS), heights=np.full(len(some), threshold))
+            for window, peaks in zip(some, found, strict=True):
+                rr = middle_of(np.diff(peaks)) if peaks.size > 1 else np.inf
+                lengths[window] = round(BEAT_PER_RR * rr) if rr <= MAX_RR_S * HEARTBEAT_FS else 0
+                r_peaks[window] = peaks[peaks + lengths[window] <= windows.shape[1]] if lengths[window] else peaks[:0]
+        few = [window for window in few if r_peaks[window].size < ENOUGH_BEATS]
+    return r_peaks, lengths

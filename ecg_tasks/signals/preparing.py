@@ -99,10 +99,10 @@ class Prepared:
     def flags(self, leads: Sequence[str], read: Sequence[Stretch], *, window_s: float = WINDOW_S) -> list[Flag]:
         """Return the flags of the recording where these leads were read over these stretches."""
         holds_by_flag = {
-            Flag.DERIVED_LEADS: any(lead in self.derived for lead in leads),
-            Flag.TURNED_LEAD: any(lead in self.turned for lead in leads),
-            Flag.INTERPOLATED: any(lead in self.interpolated for lead in leads),
-            Flag.GAP: any(lead in self.gaps for lead in leads),
+            Flag.DERIVED_LEADS: not set(leads).isdisjoint(self.derived),
+            Flag.TURNED_LEAD: not set(leads).isdisjoint(self.turned),
+            Flag.INTERPOLATED: not set(leads).isdisjoint(self.interpolated),
+            Flag.GAP: not set(leads).isdisjoint(self.gaps),
             Flag.PADDED: self.is_padded,
             Flag.SHORT: any(stretch.length_s < window_s for stretch in read),
             Flag.PARTLY_READ: self.stored_s - sum(stretch.length_s for stretch in read) > PADDED_SHARE * window_s,

@@ -183,9 +183,8 @@ def _summary(measures: Mapping[Flag, NDArray[np.floating]]) -> Quality:
 def _below(samples: NDArray[np.float32], *, cutoff_hz: float, fs: float) -> NDArray[np.floating]:
     """Return what lies at and below ``cutoff_hz``, same shape."""
     n_samples = samples.shape[-1]
-    spectrum = np.fft.rfft(samples, axis=-1)
-    spectrum[..., np.fft.rfftfreq(n_samples, 1 / fs) > cutoff_hz] = 0
-    return np.fft.irfft(spectrum, n_samples, axis=-1)
+    n_kept = np.searchsorted(np.fft.rfftfreq(n_samples, 1 / fs), cutoff_hz, side="right")
+    return np.fft.irfft(np.fft.rfft(samples, axis=-1)[..., :n_kept], n_samples, axis=-1)
 
 
 class _Disturbance(NamedTuple):
@@ -209,27 +208,29 @@ def _disturbance(samples: NDArray[np.float32], n_real: NDArray[np.integer] | Non
     1 has second differences of standard deviation √6, and their median size is 0.6745 of it. What of them swings at 50 or 60 Hz
     is the mains; it is taken apart first, with large differences cut off, which are QRS complexes.
     """
-    steps = np.diff(samples, n=2, axis=-1).astype(np.float32)
-    counted = np.full(samples.shape[:-1], samples.shape[-1]) if n_real is None else n_real
-    n_steps = np.maximum(counted - 2, 1)[..., None]
-    inside = np.arange(steps.shape[-1]) < n_steps
+    steps = np.diff(samples, n=2, axis=-1).astype(np.float32, copy=False)
+    n_steps = np.maximum((samples.shape[-1] if n_real is None else n_real) - 2, 1)
+    inside = None if n_real is None else np.arange(steps.shape[-1]) < n_steps[..., None]
     limit = 3 * _median_size(steps, inside)[..., None]
     power = np.zeros(steps.shape[:-1])
     for hz in MAINS_HZ:
         turn = np.exp(2j * np.pi * hz / fs * np.arange(steps.shape[-1])).astype(np.complex64)
+        small = np.minimum(np.maximum(steps, -limit), limit)
         # not a matrix product, whose rounding depends on how many signals stand side by side
-        swing = 2 * (np.clip(steps, -limit, limit) * inside * turn.conj()).sum(axis=-1) / n_steps[..., 0]
+        swing = 2 * ((small if inside is None else small * inside) * turn.conj()).sum(axis=-1) / n_steps
         steps = steps - (swing[..., None] * turn).real
         power += np.abs(swing) ** 2 / 2 / (4 * np.sin(np.pi * hz / fs) ** 2) ** 2
     return _Disturbance(noise=_median_size(steps, inside) / (0.6745 * 6**0.5), mains=power**0.5)
 
 
-def _median_size(values: NDArray[np.floating], chosen: NDArray[np.bool_]) -> NDArray[np.floating]:
-    """Return the median size of the chosen values along the last axis, the lower of two middle ones."""
+def _median_size(values: NDArray[np.floating], chosen: NDArray[np.bool_] | None) -> NDArray[np.floating]:
+    """Return the median size of the chosen values (None: of all) along the last axis, the lower of two middle ones."""
+    if chosen is None:
+        return np.asarray(np.sort(np.abs(values), axis=-1)[..., (max(values.shape[-1], 1) - 1) // 2])
     size = np.where(chosen, np.abs(values), np.inf)
     size.sort(axis=-1)
     middle = (np.maximum(chosen.sum(axis=-1, keepdims=True), 1) - 1) // 2
-    return np.asarray(np.take_along_axis(size, np.broadcast_to(middle, (*size.shape[:-1], 1)), axis=-1)[..., 0])
+    return np.asarray(np.take_along_axis(size, middle, axis=-1)[..., 0])
 
 
 def _still(samples: NDArray[np.float32], n_real: NDArray[np.integer], stretch: int, step: float) -> NDArray[np.floating]:

@@ -13,6 +13,7 @@ MAX_FACTOR = 1000
 """Rates are brought to a ratio of whole numbers up to this size, which is exact for all rates in use and within 1e-6 for any other."""
 
 
+@lru_cache(maxsize=64)
 def resampled_size(n_samples: int, *, fs: float, target_fs: float) -> int:
     """Return how many samples ``resample`` makes of so many.
 

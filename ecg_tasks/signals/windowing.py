@@ -4,7 +4,7 @@ Not here: making a stored recording ready (``preparing``), finding beats, or dra
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,13 +92,11 @@ class BeatWindows:
             beats = np.stack([records[index].samples for index in rows])
             is_real = beats[:, 0] != 0
             n_real = np.where(is_real.any(axis=1), self.n_samples - np.argmax(is_real[:, ::-1], axis=1), 0)
-            clipped = clipped_share(beats, n_real[:, None])
-            pieces.update(
-                (index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1), clipped[at : at + 1])) for at, index in enumerate(rows)
-            )
+            pieces.update((index, _Piece(beats[at : at + 1], n_real[at : at + 1], np.zeros(1))) for at, index in enumerate(rows))
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
-        steady = self._steady({index: lead[0] for index, lead in _resampled(ready, leads=(BEAT_LEAD,), target_fs=self.fs)}, ready)
-        pieces.update((index, self._beats(lead, self.stretches(ready[index]))) for index, lead in steady.items())
+        for alike in _alike(ready, by=self.stretches).values():
+            _, leads = _at_both_rates([ready[index].record for index in alike], leads=(BEAT_LEAD,), target_fs=self.fs)
+            pieces.update(zip(alike, self._beats(leads[:, 0], self.stretches(ready[alike[0]])), strict=True))
         return _assemble(pieces, n_leads=1, n_samples=self.n_samples)
 
     def surroundings(self, records: Sequence[Record]) -> Windows:
@@ -106,39 +104,27 @@ class BeatWindows:
         ready = {index: prepare(record) for index, record in enumerate(records) if not record.is_heartbeat}
         return RecordingWindows(leads=(BEAT_LEAD,), fs=self.fs, window_s=WINDOW_S).cut_prepared(ready)
 
-    def _steady(self, leads: Mapping[int, NDArray[np.float32]], ready: Mapping[int, Prepared]) -> dict[int, NDArray[np.floating]]:
-        """Return what is read of each lead, without wander if beats are cut leniently; leads of one length are filtered together."""
+    def _beats(self, leads: NDArray[np.float32], stretches: Sequence[Stretch]) -> Iterator["_Piece"]:
+        """Yield the beats of each lead, shape (n, n_samples), without wander if they are cut leniently."""
+        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats_of_rows
         from ecg_tasks.signals.median_beats import without_wander
 
-        read: dict[int, NDArray[np.floating]] = {}
-        alike: dict[int, list[int]] = defaultdict(list)
-        for index, lead in leads.items():
-            shorter = _shorter_than_a_window(self.stretches(ready[index]))
-            first = 0 if shorter is None else round(shorter.start_s * self.fs)
-            read[index] = lead if shorter is None else lead[first : first + round(shorter.length_s * self.fs)]
-            alike[read[index].size].append(index)
-        for size, indices in alike.items():
-            if self.lenient and size >= self.fs:  # the filter needs a stretch to run in
-                read.update(zip(indices, without_wander(np.stack([read[index] for index in indices]), fs=self.fs), strict=True))
-        return read
-
-    def _beats(self, steady: NDArray[np.floating], stretches: Sequence[Stretch]) -> "_Piece":
-        from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, R_THRESHOLD, cut_beats
-
-        shorter = _shorter_than_a_window(stretches)
-        offset_s, length_s = (0.0, WINDOW_S) if shorter is None else (shorter.start_s, shorter.length_s)
-        thresholds = LENIENT_R_THRESHOLDS if self.lenient and steady.size >= self.fs else (R_THRESHOLD,)
-        beats = cut_beats(steady, fs=self.fs, r_thresholds=thresholds, window_s=length_s)
-        r_peaks_s = beats.r_peaks_s + offset_s
-        is_read = np.zeros(len(r_peaks_s), dtype=bool)
-        for one in stretches:
-            is_read |= (r_peaks_s >= one.start_s) & (r_peaks_s < one.start_s + one.length_s)
-        samples, n_samples = beats.samples[is_read][:, None, :], beats.n_samples[is_read]
-        return _Piece(samples, n_samples, r_peaks_s[is_read], clipped_share(samples, n_samples[:, None]))
-
-
-def _shorter_than_a_window(stretches: Sequence[Stretch]) -> Stretch | None:
-    return next((one for one in stretches if one.length_s < WINDOW_S), None)
+        rows: NDArray[np.floating] = leads
+        offset_s, length_s = 0.0, WINDOW_S
+        if shorter := next((one for one in stretches if one.length_s < WINDOW_S), None):
+            offset_s, length_s = shorter.start_s, shorter.length_s
+            first = round(offset_s * self.fs)
+            rows = leads[:, first : first + round(length_s * self.fs)]
+        lenient = self.lenient and rows.shape[1] >= self.fs  # the filter needs a stretch to run in
+        if lenient:
+            rows = without_wander(rows, fs=self.fs)
+        thresholds = LENIENT_R_THRESHOLDS if lenient else (R_THRESHOLD,)
+        for beats in cut_beats_of_rows(rows, fs=self.fs, r_thresholds=thresholds, window_s=length_s):
+            r_peaks_s = beats.r_peaks_s + offset_s
+            is_read = np.zeros(len(r_peaks_s), dtype=bool)
+            for one in stretches:
+                is_read |= (r_peaks_s >= one.start_s) & (r_peaks_s < one.start_s + one.length_s)
+            yield _Piece(beats.samples[is_read][:, None, :], beats.n_samples[is_read], r_peaks_s[is_read])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,26 +174,24 @@ class RecordingWindows:
     def cut_prepared(self, ready: Mapping[int, Prepared]) -> Windows:
         """Cut recordings that are ready, each under its index."""
         pieces: dict[int, _Piece] = {}
-        for index, samples in _resampled(ready, leads=self.leads, target_fs=self.fs):
-            stretches = self.stretches(ready[index])
-            if any(one.length_s < self.window_s for one in stretches):
-                windows, n_real = self._shorter(samples, stretches[0])
-            else:
-                n_windows = samples.shape[1] // self.n_samples
-                whole = samples[:, : n_windows * self.n_samples].reshape(len(self.leads), n_windows, self.n_samples).swapaxes(0, 1)
-                chosen = whole[[round(one.start_s / self.window_s) for one in stretches]]
-                windows, n_real = chosen - median_along(chosen)[..., None], np.full(len(chosen), self.n_samples)
+        for alike in _alike(ready, by=self.stretches).values():
+            stretches = self.stretches(ready[alike[0]])
+            stored, samples = _at_both_rates([ready[index].record for index in alike], leads=self.leads, target_fs=self.fs)
+            windows = np.zeros((len(alike), len(stretches), len(self.leads), self.n_samples), np.float32)
+            clipped = np.empty(windows.shape[:3], np.float32)
+            n_real = np.empty(len(stretches), np.int32)
+            fs = ready[alike[0]].record.fs
+            for at, one in enumerate(stretches):
+                first = round(one.start_s * self.fs)
+                part = samples[..., first : first + min(round(one.length_s * self.fs), self.n_samples)]
+                n_real[at] = part.shape[2]
+                np.subtract(part, median_along(part)[..., None], out=windows[:, at, :, : part.shape[2]])
+                first = round(one.start_s * fs)
+                part = stored[..., first : first + round(one.length_s * fs)]
+                clipped[:, at] = clipped_share(part, part.shape[2])
             start_s = np.array([one.start_s for one in stretches])
-            pieces[index] = _Piece(windows, n_real, start_s, self._clipped(ready[index].record, stretches))
+            pieces.update((index, _Piece(windows[at], n_real, start_s, clipped[at])) for at, index in enumerate(alike))
         return _assemble(pieces, n_leads=len(self.leads), n_samples=self.n_samples)
-
-    def _shorter(self, samples: NDArray[np.float32], stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return one window that is zero behind the stretch, shape (1, n_leads, n_samples), and how many of its samples are real."""
-        first = round(stretch.start_s * self.fs)
-        part = samples[:, first : first + min(round(stretch.length_s * self.fs), self.n_samples)]
-        window = np.zeros((1, len(self.leads), self.n_samples), np.float32)
-        window[0, :, : part.shape[1]] = part - median_along(part)[:, None]
-        return window, np.array([part.shape[1]])
 
     def _has_beats(self, ready: Prepared) -> bool:
         """Return whether a shorter stretch has enough beats for an average one."""
@@ -217,46 +201,49 @@ class RecordingWindows:
         beats = beats_in_step(cut.samples, fs=self.fs, before_s=BEAT_BEFORE_S, after_s=BEAT_AFTER_S, n_real=cut.n_real)
         return len(beats[0]) >= ENOUGH_BEATS
 
-    def _clipped(self, record: Record, stretches: Sequence[Stretch]) -> NDArray[np.float32]:
-        leads = record.samples[[record.leads.index(lead) for lead in self.leads]]
-        shares = []
-        for one in stretches:
-            start, length = round(one.start_s * record.fs), round(one.length_s * record.fs)
-            shares.append(clipped_share(leads[:, start : start + length], min(length, record.n_samples - start)))
-        return np.array(shares, np.float32).reshape(-1, len(self.leads))
-
 
 class _Piece(NamedTuple):
-    """The windows of one record: samples (n, n_leads, n_samples), real samples (n,), seconds (n,), shares at an extreme (n, n_leads)."""
+    """The windows of one record: samples (n, n_leads, n_samples), real samples (n,), seconds (n,), and shares at an extreme (n, n_leads).
+
+    The shares may be left out of pieces that were cut of samples at their own rate.
+    """
 
     samples: NDArray[np.float32]
     n_real: NDArray[np.integer]
     start_s: NDArray[np.floating]
-    clipped: NDArray[np.float32]
+    clipped: NDArray[np.float32] | None = None
 
 
-def _resampled(ready: Mapping[int, Prepared], *, leads: tuple[str, ...], target_fs: float) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Return each recording's index and samples (n_leads, n_samples) at ``target_fs``; recordings of one rate and length go together."""
+def _alike(ready: Mapping[int, Prepared], *, by: Callable[[Prepared], tuple[Stretch, ...]]) -> dict[Hashable, list[int]]:
+    """Return the indices of recordings of one rate and length of which the same stretches are read."""
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for index, one in ready.items():
+        alike[one.record.fs, one.record.n_samples, by(one)].append(index)
+    return alike
+
+
+def _at_both_rates(
+    records: Sequence[Record], *, leads: tuple[str, ...], target_fs: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return leads of recordings of one rate and length as they are, shape (n, n_leads, n_samples), and at another rate."""
     from ecg_tasks.signals.resampling import resample
 
-    records = {index: one.record for index, one in ready.items()}
-    alike: dict[tuple[float, int], list[int]] = defaultdict(list)
-    for index, record in records.items():
-        alike[record.fs, record.n_samples].append(index)
-    for (fs, _), indices in alike.items():
-        batch = np.stack([records[index].samples[[records[index].leads.index(lead) for lead in leads]] for index in indices])
-        yield from zip(indices, resample(batch, fs=fs, target_fs=target_fs), strict=True)
+    stored = np.stack([one.samples if one.leads == leads else one.samples[[one.leads.index(lead) for lead in leads]] for one in records])
+    return stored, resample(stored, fs=records[0].fs, target_fs=target_fs)
 
 
 def _assemble(pieces: dict[int, _Piece], *, n_leads: int, n_samples: int) -> Windows:
     """Return all pieces in the order of the records."""
     ordered = [pieces[index] for index in sorted(pieces)]
     counts = [len(piece.start_s) for piece in ordered]
+    samples = np.concatenate([np.empty((0, n_leads, n_samples), np.float32), *(piece.samples for piece in ordered)], dtype=np.float32)
+    n_real = np.concatenate([np.empty(0, np.int32), *(piece.n_real for piece in ordered)]).astype(np.int32)
+    shares = [piece.clipped for piece in ordered if piece.clipped is not None]
     return Windows(
-        samples=np.concatenate([np.empty((0, n_leads, n_samples), np.float32), *(piece.samples for piece in ordered)], dtype=np.float32),
+        samples=samples,
         record=np.repeat(np.array(sorted(pieces), np.int64), counts),
         window=np.concatenate([np.empty(0, np.int32), *(np.arange(count, dtype=np.int32) for count in counts)]),
         start_s=np.concatenate([np.empty(0), *(piece.start_s for piece in ordered)]).astype(np.float32),
-        n_real=np.concatenate([np.empty(0, np.int32), *(piece.n_real for piece in ordered)]).astype(np.int32),
-        clipped=np.concatenate([np.empty((0, n_leads), np.float32), *(piece.clipped for piece in ordered)]),
+        n_real=n_real,
+        clipped=np.concatenate(shares) if shares else clipped_share(samples, n_real[:, None]),
     )

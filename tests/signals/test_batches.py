@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ecg_tasks.labels import CLASS_ORDER
 from ecg_tasks.signals.beat_length import beat_lengths_s
+from ecg_tasks.signals.clipping import NEAR, clipped_share
 from ecg_tasks.signals.delineation import _heights, _Slopes, bounds
 from ecg_tasks.signals.lead_checks import check_leads, leads_checked
 from ecg_tasks.signals.measurements import measure, measure_all
@@ -59,6 +60,32 @@ def test_a_recording_is_drawn_as_it_is_alone(mixed, name):
         assert [together.read[row] for row in rows] == alone.read
         assert together.quality[rows].tobytes() == alone.quality.tobytes()
         assert together.start_s[rows].tobytes() == alone.start_s.tobytes()
+
+
+def test_leads_are_checked_as_they_are_alone(mixed):
+    """Ordinary ones and those with faults, in one batch: a lead twice, two exchanged, and what is far too large."""
+    faulty = []
+    for at, rows in enumerate(([0, 1, 2, 3, 4, 5, 6, 6, 8, 9, 10, 11], [1, 0, *range(2, 12)], list(range(12)))):
+        samples = mixed[0].samples[rows] * (20 if at == 2 else 1)
+        faulty.append(replace(mixed[0], samples=samples))
+    ready = [prepare(fresh(one)) for one in [*mixed, *faulty]]
+    together = check_leads(ready)
+    assert together == [check_leads([one])[0] for one in ready]
+    assert all(found.flags for found in together[-3:])
+    assert len({found.flags for found in together}) > 3
+
+
+def test_shares_at_an_extreme_are_those_of_a_plain_count():
+    """Of rows beyond those that are looked at together, of whole steps, of which not all samples count."""
+    rows = np.round(np.random.default_rng(4).normal(size=(3, 250, 200)) * 2)
+    rows[1, 7], rows[2, :, 50:90] = 1.0, 9.0
+    n_real = np.random.default_rng(5).integers(0, 201, size=(3, 250))
+    near = NEAR * np.ptp(rows, axis=2, keepdims=True)
+    n_staying = np.zeros(n_real.shape)
+    for extreme in (rows >= rows.max(axis=2, keepdims=True) - near, rows <= rows.min(axis=2, keepdims=True) + near):
+        counted = extreme & (np.arange(200) < n_real[..., None])
+        n_staying += (counted[..., 2:] & counted[..., 1:-1] & counted[..., :-2]).sum(axis=2)
+    assert np.array_equal(clipped_share(rows, n_real), (n_staying / np.maximum(n_real, 1)).astype(np.float32))
 
 
 def test_beats_are_as_long_as_they_are_alone(mixed):
