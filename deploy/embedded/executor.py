@@ -149,11 +149,13 @@ class LocalExecutor(local_executor.LocalExecutor):
     @contextmanager
     def _environment_of_tasks(self) -> Iterator[None]:
         """Have another environment for a moment: Python starts its forkserver, and a killed one anew, with the one that is there."""
+        if METHOD != "forkserver" or self._listener is None:
+            yield
+            return
         own = dict(os.environ)
         try:
-            if METHOD == "forkserver" and self._listener is not None:
-                os.environ.clear()
-                os.environ.update(task_environment.of(own) | {asking.ADDRESS: asking.address_of(self._listener)})
+            os.environ.clear()
+            os.environ.update(task_environment.of(own) | {asking.ADDRESS: asking.address_of(self._listener)})
             yield
         finally:
             os.environ.clear()
