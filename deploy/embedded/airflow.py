@@ -95,7 +95,8 @@ def environment(home: Home) -> dict[str, str]:
     for section, names in outlets.settings(os.environ, bucket=seen["ECG_BUCKET"]).items():
         settings.setdefault(section, {}).update(names)
     flat = {f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in settings.items() for name, value in names.items()}
-    return {"AIRFLOW_HOME": str(home.airflow), "ECG_LOGS": str(home.logs), **flat, **seen, **outlets.variables(os.environ)}
+    own = {"AIRFLOW_HOME": str(home.airflow), "ECG_LOGS": str(home.logs), "OPENBLAS_NUM_THREADS": "1"}  # decision 0185
+    return own | flat | seen | outlets.variables(os.environ)
 
 
 def parallelism() -> int:

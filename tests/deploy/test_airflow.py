@@ -1,6 +1,10 @@
 """Here: Airflow's settings and environment. Not here: Airflow at work (``test_stack``)."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +127,22 @@ def test_pools_of_the_dags_are_made():
     pools = json.loads(airflow.POOLS.read_text())
     assert set(pools) == {CPU_POOL, GPU, CHAMPION, NIGHT}
     assert pools[GPU]["slots"] == pools[CHAMPION]["slots"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")
+@pytest.mark.parametrize("where", ["embedded", "image"])
+def test_numpy_starts_no_threads_in_a_task(home, where):
+    """Tasks that run at once would take the cores from each other: without the variable NumPy starts a thread for each further core."""
+    if where == "embedded":
+        given = task_environment.of(airflow.environment(home))
+    else:
+        dockerfile = (airflow.CHECKOUT / "deploy" / "compose" / "Dockerfile").read_text(encoding="utf-8")
+        given = dict(re.findall(r"^ +(OPENBLAS\w+)=(\S+)", dockerfile, re.MULTILINE))
+    counting = "import os, numpy; print(len(os.listdir('/proc/self/task')))"
+    found = {
+        name: int(subprocess.run([sys.executable, "-c", counting], env=environ, capture_output=True, check=True, timeout=60).stdout)
+        for name, environ in (("given", given), ("free", {}))
+    }
+    assert found["given"] == 1
+    if len(os.sched_getaffinity(0)) > 1:
+        assert found["free"] > 1

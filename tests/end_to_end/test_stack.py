@@ -187,7 +187,10 @@ def test_a_bucket_that_is_gone_is_gone_at_once(stack):
 
 
 def test_no_write_returns_before_it_can_be_listed(stack, wait_until):
-    """While the servers of data and listings are away a write fails, also into a bucket that was used just now: nobody would find the object."""
+    """While the servers of data and listings are away a write fails, also into a bucket that was used just now.
+
+    Nobody would find the object.
+    """
     with client(stack) as s3:
         s3.put_object(Bucket="ecg", Key="listed/before", Body=b"1")
         assert s3.get_object(Bucket="ecg", Key="listed/before")["Body"].read() == b"1"

@@ -15,7 +15,7 @@ from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.queries.records import record_page
 from tests.hospital_files import strip, wfdb_twin
 
-SENTENCE = "outside its use"
+SENTENCE = "it is not meant for this age"
 
 
 def of_age(name: str, age: float | None, *, seed: int) -> dict[str, bytes]:
