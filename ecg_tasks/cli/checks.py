@@ -31,6 +31,7 @@ def test(context: typer.Context) -> None:
     Every other argument goes to pytest.
     """
     needed_for("test")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # several processes share the cores (decision 0185)
     asked = [argument for argument in context.args if argument != covered.OPTION]
     if covered.OPTION in context.args:
         whole = not any(argument == FAST or argument.startswith(("-m", "-k")) or _is_place(argument) for argument in asked)

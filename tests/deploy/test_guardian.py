@@ -1,6 +1,7 @@
 """What the guardian takes for a hang, and what it does then. Not here: a whole stack that is halted (``tests.faults``)."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -124,11 +125,11 @@ class _Refusing(BaseHTTPRequestHandler):
 
 def test_each_is_asked_by_itself(home):
     """What refuses answers; what lets nobody in does not; and what takes the call and says nothing holds up no other answer."""
-    ports = home.ports()
-    with HTTPServer(("127.0.0.1", ports.store), _Refusing) as well, closing(socket.socket()) as deaf:
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as well, closing(socket.socket()) as deaf:
         threading.Thread(target=well.serve_forever, daemon=True).start()
-        deaf.bind(("127.0.0.1", ports.ui))
+        deaf.bind(("127.0.0.1", 0))
         deaf.listen()
+        (home.path / "ports.json").write_text(json.dumps({"store": well.server_port, "ui": deaf.getsockname()[1]}))
         found = health.faults(home, ["store", "api-server", "store-data", "postgres", "scheduler"], most_s=2.0)
         well.shutdown()
     assert set(found) == {"api-server", "store-data", "postgres", "scheduler"}
