@@ -42,11 +42,13 @@ class Rows:
         return found
 
     def read_into(self, found: NDArray[Any], start: int) -> None:
-        """Fill an array with the rows from one place on, all of which are there."""
+        """Fill an array with the rows from one place on; raises `EOFError` where the file has fewer."""
         self._file.flush()
         into, at = found.view(np.uint8).data, start * self.kind.itemsize
         while len(into):
             n_read = os.preadv(self._file.fileno(), [into], at)
+            if not n_read:
+                raise EOFError(f"the file ends before row {self._n}")
             into, at = into[n_read:], at + n_read
 
     def pieces(self) -> Iterator[NDArray[Any]]:

@@ -1,6 +1,7 @@
 """Rows on the disk are read as they were written, and dealt into parts in the order in which they came."""
 
 import numpy as np
+import pytest
 
 from ecg_tasks import disk_rows
 from ecg_tasks.disk_rows import Rows, dealt, n_parts_of
@@ -27,6 +28,8 @@ def test_rows_are_read_as_they_were_written(monkeypatch):
     assert there.read(60, 70).tolist() == []
     assert np.concatenate(list(there.pieces())).tolist() == rows.tolist()
     assert [len(piece) for piece in there.pieces()] == [7] * 7 + [1]
+    with pytest.raises(EOFError, match="before row 50"):
+        there.read_into(np.empty(3, KIND), 48)
     there.append(rows[::2])
     assert there.read(50).tolist() == rows[::2].tolist()
 
