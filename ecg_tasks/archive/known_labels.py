@@ -69,6 +69,7 @@ class KnownLabels:
             rows.append(entries[is_last][["id", "label"]].astype(_IN_FORCE))
         found = in_force(entry for data in store.get_many(listed if unsure else ()) for entry in load_labels(data, of_records=unsure))
         exact = {record_id: found[record_id].label if record_id in found else None for record_id in unsure}
+        pa.default_memory_pool().release_unused()  # four times what the reading takes at a time, and the report asks for less
         return cls(rows=rows, heads=np.concatenate(heads), words=tuple(words), exact=exact)
 
     def of(self, record_ids: Sequence[str]) -> list[str | None]:

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -51,8 +52,9 @@ _forgets: ContextVar[bool] = ContextVar("forgets", default=False)
 _SPOOLED_BYTES = 8 * 1024 * 1024
 _PUT_AT_ONCE_BYTES = 4 * 1024**3
 """A longer file goes in parts: no server takes more than 5 GB in one request, and a report of seven million rows is as long as CSV."""
-_PART_BYTES = 32 * 1024 * 1024
-"""A server takes 10,000 parts."""
+_PART_BYTES = 8 * 1024 * 1024
+_MOST_PARTS = 1000
+"""Our own store takes no more; parts of a file that has more of them are longer."""
 
 
 class _Spooled(tempfile.SpooledTemporaryFile[bytes]):
@@ -186,23 +188,23 @@ class ObjectStore:
     def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole, whatever stood there: for what is written once only within `forgetting`, or where it is not whole yet."""
         with _errors(f"write {key}"):
-            if not isinstance(data, bytes) and data.seek(0, os.SEEK_END) > _PUT_AT_ONCE_BYTES:
-                self._put_in_parts(key, data, content_type=content_type)
+            if not isinstance(data, bytes) and (size := data.seek(0, os.SEEK_END)) > _PUT_AT_ONCE_BYTES:
+                self._put_in_parts(key, data, size, content_type=content_type)
             else:
                 if not isinstance(data, bytes):
                     data.seek(0)
                 self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
         self._forget_versions([key])
 
-    def _put_in_parts(self, key: str, file: BinaryIO, *, content_type: str) -> None:
-        """Write a long file; nothing is to be seen of it until all of it is there."""
+    def _put_in_parts(self, key: str, file: BinaryIO, size: int, *, content_type: str) -> None:
+        """Write a long file; nothing is to be seen of it until all of it is there. Memory holds one part."""
         upload = self._client.create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=content_type)["UploadId"]
         parts: list[CompletedPartTypeDef] = []
         try:
             file.seek(0)
-            while piece := file.read(_PART_BYTES):
-                number = len(parts) + 1
-                answer = self._client.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=piece)
+            n_bytes = _part_bytes(size)
+            for number in range(1, -(-size // n_bytes) + 1):
+                answer = self._client.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=file.read(n_bytes))
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
             self._client.complete_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
         except BaseException:
@@ -274,7 +276,9 @@ class ObjectStore:
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in _TOO_LARGE_TO_COPY:
                     raise
-                self._client.copy(from_there, self.bucket, target)
+                size = self._client.head_object(Bucket=self.bucket, Key=source)["ContentLength"]
+                by_parts = TransferConfig(multipart_chunksize=_part_bytes(size))
+                self._client.copy(from_there, self.bucket, target, Config=by_parts)
 
     def _alike(self, source: str, other: ObjectInfo) -> bool:
         """Return whether two objects have the same bytes; read only where their lengths are the same and their ETags are not."""
@@ -391,6 +395,15 @@ class ObjectStore:
         except MissingObjectError:
             with _errors(f"create bucket {self.bucket}"):
                 self._client.create_bucket(Bucket=self.bucket)
+
+
+def _part_bytes(size: int) -> int:
+    """Return how long the parts of an object of so many bytes are.
+
+    >>> _part_bytes(7_627_613_946), _part_bytes(100 * 1024**3)
+    (8388608, 107374183)
+    """
+    return max(_PART_BYTES, -(-size // _MOST_PARTS))
 
 
 @lru_cache(maxsize=8)

@@ -333,8 +333,8 @@ class RunTable:
         names = [] if query.sort == "attention" else [query.sort]
         columns = schema(list(dict.fromkeys([*names, *_filtered(query)])))
         if not columns.names:
-            found = np.arange(len(self))
-            return found[::-1] if query.descending else found[:limit]
+            n = len(self) if limit is None else min(limit, len(self))
+            return np.arange(len(self) - 1, len(self) - 1 - n, -1) if query.descending else np.arange(n)
         enough = None if limit is None else max(limit, ROWS_TAKEN)
         places, sorted_by = [np.empty(0, dtype=np.int64)], [columns.empty_table().select(names)]
         for start, group in self._stored.groups(columns):

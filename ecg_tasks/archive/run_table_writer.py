@@ -19,15 +19,18 @@ from ecg_tasks.archive.temporary_file import new_file, path_of
 from ecg_tasks.disk_rows import Rows, dealt, n_parts_of
 from ecg_tasks.report_columns import ATTENTION, Joined
 
-SORTED_AT_ONCE = 16_384
-"""Rows that are sorted in memory; of a longer table so many at a time, and more of one that is longer than `_MOST_PARTS` of them."""
-_MOST_PARTS = 512
-"""Each is an open file until all rows are dealt out."""
-_DEALT_AT_ONCE = 16_384
-"""Rows, of 0.7 kB each, that are dealt out together: of few each part would get one or two, shorter than Arrow's description of them."""
+SORTED_AT_ONCE = 8192
+"""Rows that are sorted in memory; of a longer table so many at a time."""
+_DEALT_AT_ONCE = 8192
+"""Rows, of 0.7 kB each, that are dealt out together."""
+_DEALT_INTO = 40
+"""Files into which rows are dealt at a time, each of which is dealt again while it is too long to be sorted: of more files each would get a
+few of the rows only, shorter than Arrow's description of them."""
 _SAMPLED = 65_536
 """So many keys at least, every so many rows one, tell where parts begin; of fewer rows all."""
 _KEY_BYTES = 1 + 8 + N_BYTES
+_CUT_AT_ONCE = 16_384
+"""Rows out of which the row groups of a table are cut that has not too many of them."""
 _MOST_GROUPS = 512
 """Row groups of a table: their description stays in memory, some 90 kB each, while it is written and while it is read."""
 _UNLIKE = ("record_id", "name", "probability", "quality", "page")  # and what begins with ``p_``, the probability of a class
@@ -99,8 +102,10 @@ class RunTableWriter:
         _refuse_repeated(self._ids)
         file = new_file()
         with _writer(file, self._schema, compression="zstd") as writer:
-            for group in _cut(map(_sorted, self._dealt()), _groups(self._n_rows)):
+            begins = _begins(np.concatenate(self._sample), -(-self._n_rows // SORTED_AT_ONCE))
+            for group in _cut(map(_sorted, _dealt(self._file, begins, self._schema)), _groups(self._n_rows)):
                 writer.write_table(group)
+                del group
             if not self._n_rows:
                 writer.write_table(self._schema.empty_table())
         file.flush()
@@ -111,28 +116,6 @@ class RunTableWriter:
         if self._waiting:
             self._stream.write_table(pa.concat_tables(self._waiting).combine_chunks())
             self._waiting = []
-
-    def _dealt(self) -> Iterator[pa.Table]:
-        """Yield all rows in parts small enough to be sorted, each of which comes wholly before the next."""
-        begins = _begins(np.concatenate(self._sample), _n_parts(self._n_rows))
-        if not len(begins):
-            yield _streamed(self._file).read_all()
-            return
-        with ExitStack() as opened:
-            files = [opened.enter_context(new_file()) for _ in range(len(begins) + 1)]
-            streams = [opened.enter_context(_stream(file, self._schema)) for file in files]
-            batches = (pa.Table.from_batches([batch]) for batch in _streamed(self._file))
-            for rows in _gathered(batches):
-                part_of = np.searchsorted(begins, _keys_of(rows), side="right")
-                by_part = np.argsort(part_of, kind="stable")
-                ends = np.cumsum(np.bincount(part_of, minlength=len(files)))
-                dealt = rows.take(numbers(by_part))
-                for stream, start, end in zip(streams, [0, *ends], ends, strict=False):
-                    if end > start:
-                        stream.write_table(dealt.slice(start, end - start))
-            for file, stream in zip(files, streams, strict=True):
-                stream.close()
-                yield _streamed(file).read_all()
 
 
 def table_without(table: RunTable, record_ids: Collection[str]) -> RunTable:
@@ -190,12 +173,9 @@ def _refuse_repeated(rows: Rows) -> None:
             raise ValueError(f"predictions repeat a record, {unpacked(ids[repeated[:1]])[0]!r}; one row a record")
 
 
-def _n_parts(n_rows: int) -> int:
-    return min(-(-n_rows // SORTED_AT_ONCE), _MOST_PARTS)
-
-
 def _begins(sample: NDArray[np.bytes_], n_parts: int) -> NDArray[np.bytes_]:
     """Return the keys with which parts begin, but for the first: parts are of one size, as far as the sample is like all rows."""
+    n_parts = min(n_parts, len(sample))
     return np.sort(sample)[[-(-part * len(sample) // n_parts) for part in range(1, n_parts)]]
 
 
@@ -205,10 +185,41 @@ def _groups(n_rows: int) -> Iterator[int]:
         length = ROWS_AT_ONCE * -(-n_rows // (_MOST_GROUPS * ROWS_AT_ONCE))
         yield from (min(length, n_rows - at) for at in range(0, n_rows, length))
         return
-    n_parts = _n_parts(n_rows)
+    n_parts = -(-n_rows // _CUT_AT_ONCE)
     starts = [-(-part * n_rows // n_parts) for part in range(n_parts + 1)] if n_parts else []
     for start, end in pairwise(starts):
         yield from (min(ROWS_AT_ONCE, end - at) for at in range(start, end, ROWS_AT_ONCE))
+
+
+def _dealt(file: BinaryIO, begins: NDArray[np.bytes_], of: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of a file in the parts that begin with these keys, each of which comes wholly before the next."""
+    if not len(begins):
+        yield _streamed(file).read_all()
+        return
+    n_each = -(-(len(begins) + 1) // _DEALT_INTO)  # parts in a file
+    firsts = begins[n_each - 1 :: n_each]
+    with ExitStack() as opened:
+        files = [opened.enter_context(new_file()) for _ in range(len(firsts) + 1)]
+        _deal(file, files, firsts, of)
+        pa.default_memory_pool().release_unused()  # many small pieces
+        for number, dealt in enumerate(files):
+            yield from _dealt(dealt, begins[number * n_each : (number + 1) * n_each - 1], of)
+            dealt.close()
+
+
+def _deal(file: BinaryIO, files: Sequence[BinaryIO], begins: NDArray[np.bytes_], of: pa.Schema) -> None:
+    """Write the rows of a file into others, by the keys with which these begin, but for the first."""
+    with ExitStack() as opened:
+        streams = [opened.enter_context(_stream(one, of)) for one in files]
+        batches = (pa.Table.from_batches([batch]) for batch in _streamed(file))
+        for rows in _gathered(batches):
+            part_of = np.searchsorted(begins, _keys_of(rows), side="right")
+            by_part = np.argsort(part_of, kind="stable")
+            ends = np.cumsum(np.bincount(part_of, minlength=len(files)))
+            dealt = rows.take(numbers(by_part))
+            for stream, start, end in zip(streams, [0, *ends], ends, strict=False):
+                if end > start:
+                    stream.write_table(dealt.slice(start, end - start))
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -230,10 +241,14 @@ def _cut(tables: Iterable[pa.Table], lengths: Iterable[int]) -> Iterator[pa.Tabl
     for table in tables:
         waiting.append(table)
         n_waiting += table.num_rows
+        del table  # what is named here stays in memory while the rows behind it are sorted, or a group is written
         while n_waiting >= length > 0:
             rows = pa.concat_tables(waiting)
-            yield rows.slice(0, length).combine_chunks()
             waiting, n_waiting = [rows.slice(length)], n_waiting - length
+            group = rows.slice(0, length).combine_chunks()
+            del rows
+            yield group
+            del group
             length = next(wanted, 0)
     if n_waiting:
         yield pa.concat_tables(waiting).combine_chunks()

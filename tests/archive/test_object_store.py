@@ -5,6 +5,7 @@ import io
 import logging
 import multiprocessing
 import traceback
+import tracemalloc
 from itertools import zip_longest
 
 import numpy as np
@@ -84,6 +85,42 @@ def test_a_long_file_is_written_in_parts(bucket, monkeypatch):
         bucket.put("reports/a.csv", Broken(data[::-1]))
     assert bucket.get("reports/a.csv") == data
     assert not bucket._client.list_multipart_uploads(Bucket=bucket.bucket).get("Uploads")
+
+
+class Counting:
+    """As much of a client as takes an object in parts; it keeps their lengths."""
+
+    def __init__(self):
+        self.lengths = []
+
+    def create_multipart_upload(self, **_):
+        """Begin."""
+        return {"UploadId": "u"}
+
+    def upload_part(self, *, Body, **_):  # noqa: N803 - boto3's name
+        """Take a part."""
+        self.lengths.append(len(Body))
+        return {"ETag": "e"}
+
+    def complete_multipart_upload(self, **_):
+        """End."""
+
+
+@pytest.mark.parametrize(("most", "lengths"), [(1000, [2**20] * 8), (4, [2**21] * 4)])
+def test_a_long_file_is_in_memory_one_part_at_a_time(tmp_path, monkeypatch, most, lengths):
+    """Parts are longer where there would be too many; no part waits in memory while the next is read."""
+    monkeypatch.setattr(object_store, "_PUT_AT_ONCE_BYTES", 1000)
+    monkeypatch.setattr(object_store, "_PART_BYTES", 2**20)
+    monkeypatch.setattr(object_store, "_MOST_PARTS", most)
+    (tmp_path / "long").write_bytes(bytes(2**23))
+    client = Counting()
+    with (tmp_path / "long").open("rb") as file:
+        tracemalloc.start()
+        ObjectStore(client, "bucket").put("reports/a.csv", file)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert client.lengths == lengths
+    assert peak < 1.5 * lengths[0], peak
 
 
 def test_a_copy_over_the_same_bytes_writes_nothing(bucket):

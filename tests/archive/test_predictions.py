@@ -1,9 +1,12 @@
 """Predictions are joined with the index of their records in one way, and a run's table is sorted, filtered and paged as row by row."""
 
 import io
+import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -185,6 +188,55 @@ def test_a_table_takes_no_more_memory_for_more_rows(rows, monkeypatch):
             written.append(b"".join(writer.finish().pieces()))
         assert n_kept <= 2 * n_sampled
     assert written[0] == written[1]
+
+
+def test_more_rows_take_no_more_memory_to_be_sorted(monkeypatch):
+    """They are dealt out more often, not into more files or longer parts: rows that come one at a time take several times as much."""
+    values = {"ROWS_AT_ONCE": 64, "SORTED_AT_ONCE": 64, "_DEALT_AT_ONCE": 64, "_DEALT_INTO": 8, "_SAMPLED": 10_000}
+    for name, value in values.items():
+        monkeypatch.setattr(run_table_writer, name, value)
+    rng, whole, peaks = np.random.default_rng(6), pa.default_memory_pool(), []
+    for n_rows in (1024, 8192):
+        with RunTableWriter() as writer:
+            for start in range(0, n_rows, 64):
+                rows = {name: [value] * 64 for name, value in ROW.items()} | {"probability": rng.random(64)}
+                writer.append(rows | {"record_id": [f"{number:032x}" for number in range(start, start + 64)]})
+            writer._flush()
+            begins = run_table_writer._begins(np.concatenate(writer._sample), n_rows // 64)
+            counted = pa.proxy_memory_pool(whole)
+            pa.set_memory_pool(counted)
+            try:
+                parts = [
+                    (part.num_rows, pc.min_max(part["probability"]).as_py())
+                    for part in map(run_table_writer._sorted, run_table_writer._dealt(writer._file, begins, writer._schema))
+                ]
+            finally:
+                pa.set_memory_pool(whole)
+            peaks.append(counted.max_memory())
+        assert {n for n, _ in parts} == {64}
+        assert len(parts) == n_rows // 64
+        assert all(one["min"] > other["max"] for (_, one), (_, other) in pairwise(parts))
+    assert peaks[1] < 1.2 * peaks[0], peaks
+
+
+def test_the_first_rows_of_a_long_table_take_no_memory_for_the_others():
+    """Not even a number of each; forwards and backwards."""
+    file, n_groups = new_file(), 64
+    with pq.ParquetWriter(file, predictions.schema()) as writer:
+        for number in range(n_groups):
+            nulls = {field.name: pa.nulls(4096, field.type) for field in predictions.schema()}
+            numbers = np.arange(4096, dtype=np.int32) + number * 4096
+            writer.write_table(pa.table(nulls | {"n_windows": numbers}, schema=predictions.schema()))
+    file.flush()
+    table = RunTable(file)
+    table.first(Query(), 3)  # imports what is needed
+    for query, found in ((Query(), [0, 1, 2]), (Query(descending=True), [n_groups * 4096 - at for at in (1, 2, 3)])):
+        tracemalloc.start()
+        first = table.first(query, 3)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert [row["n_windows"] for row in first] == found
+        assert peak < len(table), peak  # bytes; a number has eight
 
 
 @pytest.mark.parametrize(
