@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy.embedded import bucket, object_store, store_cipher, store_packages
 from deploy.embedded.errors import StackError
@@ -136,6 +137,16 @@ def test_what_comes_in_parts_is_kept_as_any_other(home, store, monkeypatch):
     store.delete(key)
     assert contents_kept(home, key) == [5, len(long), len(long)]
     assert store.list_keys("reports/") == []
+
+
+def test_our_own_store_takes_a_thousand_parts_and_no_more(store):
+    """So a longer file, or copy, has longer parts."""
+    of = {"Bucket": store.bucket, "Key": "reports/2026-01-01/run/long.csv"}
+    of |= {"UploadId": store._client.create_multipart_upload(**of)["UploadId"]}
+    store._client.upload_part(**of, PartNumber=archive_store._MOST_PARTS, Body=CONTENT)
+    with pytest.raises(ClientError, match="InvalidArgument"):
+        store._client.upload_part(**of, PartNumber=archive_store._MOST_PARTS + 1, Body=CONTENT)
+    store._client.abort_multipart_upload(**of)
 
 
 def test_the_buckets_key_does_not_reach_what_is_kept(home, by_hand):
