@@ -106,6 +106,7 @@ class RunTableWriter:
             for group in _cut(map(_sorted, _dealt(self._file, begins, self._schema)), _groups(self._n_rows)):
                 writer.write_table(group)
                 del group
+                pa.default_memory_pool().release_unused()
             if not self._n_rows:
                 writer.write_table(self._schema.empty_table())
         file.flush()

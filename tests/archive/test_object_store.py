@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
+from botocore.exceptions import ClientError
 
 from ecg_tasks.actions.bucket_check import lacks
 from ecg_tasks.archive import keys, object_store, registry
@@ -121,6 +122,22 @@ def test_a_long_file_is_in_memory_one_part_at_a_time(tmp_path, monkeypatch, most
         tracemalloc.stop()
     assert client.lengths == lengths
     assert peak < 1.5 * lengths[0], peak
+
+
+def test_what_is_too_large_to_copy_at_once_is_copied_in_few_parts(bucket, monkeypatch):
+    """A thousand of them are all that our own store takes: parts are longer where there would be more."""
+    data = np.random.default_rng(2).bytes(11 * 1024 * 1024)
+    bucket.put("staging/long", data)
+
+    def too_large(**_):
+        raise ClientError({"Error": {"Code": "EntityTooLarge"}}, "CopyObject")
+
+    monkeypatch.setattr(bucket._client, "copy_object", too_large)
+    for most, n_parts in ((1000, 2), (1, 1)):
+        monkeypatch.setattr(object_store, "_MOST_PARTS", most)
+        bucket.copy("staging/long", f"staging/{most}")
+        assert bucket.get(f"staging/{most}") == data
+        assert bucket.info(f"staging/{most}").etag.endswith(f"-{n_parts}")
 
 
 def test_a_copy_over_the_same_bytes_writes_nothing(bucket):
