@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 4096
 
 
 class GroupedTable:
-    """Rows in groups, as a Parquet file has them; memory holds one group. Several threads may read at once."""
+    """Rows in groups, as a Parquet file has them; memory holds a part of one. Several threads may read at once."""
 
     def __init__(self, file: BinaryIO) -> None:
         weakref.finalize(self, file.close)
@@ -46,9 +46,10 @@ class GroupedTable:
         """Yield columns, some thousand rows at a time, and the place at which these begin; a column that the file has not is null."""
         file = self._open()
         for number, start in enumerate(self._starts[:-1].tolist()):
-            group = self._read(file, number, columns)
-            for at in range(0, group.num_rows, _ROWS_AT_ONCE):
-                yield start + at, group.slice(at, _ROWS_AT_ONCE)
+            at = start
+            for rows in self._read(file, number, columns):
+                yield at, rows
+                at += rows.num_rows
 
     def take(self, places: NDArray[np.int64], columns: pa.Schema) -> pa.Table:
         """Return the rows at these places, in their order."""
@@ -58,7 +59,7 @@ class GroupedTable:
         for some in np.split(by_group, np.flatnonzero(np.diff(group[by_group])) + 1):
             if len(some):
                 number = int(group[some[0]])
-                parts.append(self._read(file, number, columns).take(numbers(places[some] - self._starts[number])))
+                parts.append(pa.concat_tables(self._read(file, number, columns)).take(numbers(places[some] - self._starts[number])))
         if not parts:
             return columns.empty_table()
         back = np.empty(len(places), dtype=np.int64)
@@ -68,12 +69,12 @@ class GroupedTable:
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self._path, metadata=self._metadata)
 
-    def _read(self, file: pq.ParquetFile, number: int, columns: pa.Schema) -> pa.Table:
+    def _read(self, file: pq.ParquetFile, number: int, columns: pa.Schema) -> Iterator[pa.Table]:
+        """Yield the rows of a group, some thousand at a time: a long table has long groups."""
         there = [name for name in columns.names if name in file.schema_arrow.names]
-        group = file.read_row_group(number, columns=there, use_threads=False)
-        n_rows = self._metadata.row_group(number).num_rows
-        found = [group[field.name] if field.name in there else pa.nulls(n_rows, field.type) for field in columns]
-        return pa.Table.from_arrays(found, schema=columns)
+        for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[number], columns=there, use_threads=False):
+            found = [batch[field.name] if field.name in there else pa.nulls(batch.num_rows, field.type) for field in columns]
+            yield pa.Table.from_arrays(found, schema=columns)
 
 
 def numbers(values: NDArray[np.int64]) -> pa.Array:
