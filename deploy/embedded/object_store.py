@@ -93,6 +93,11 @@ def endpoint(home: Home) -> str:
     return f"http://{LOOPBACK}:{home.ports().store}"
 
 
+def changes(home: Home) -> Path:
+    """Return the file whose time is another one after each request that may have changed something in the store."""
+    return home.store / "cache" / "changed"
+
+
 def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one of the servers in the foreground."""
     python = str(ENVIRONMENT / "bin" / "python")
@@ -175,7 +180,7 @@ use = egg:swift#{{kind}}
     cipher, cipher_settings = store_cipher.filters(store_cipher.key_file(home))
     proxy = f"""
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck memory listing_formats s3api tempauth bulk copy {keep}slo {cipher}proxy-server
+pipeline = catch_errors gatekeeper healthcheck mark memory listing_formats s3api tempauth bulk copy {keep}slo {cipher}proxy-server
 
 [app:proxy-server]
 use = egg:swift#proxy
@@ -197,6 +202,10 @@ user_{USER.replace(":", "_")} = {derived(secrets.store_inner, "keeper")} .resell
 paste.filter_factory = swift_kept:keep
 prefixes = {" ".join(keys.SET_ASIDE)}
 keeper_file = {home.store / KEEPER}
+
+[filter:mark]
+paste.filter_factory = swift_node:mark
+file = {changes(home)}
 
 [filter:memory]
 paste.filter_factory = swift_node:memory
