@@ -19,6 +19,7 @@ HEARTBEAT_S = 10
 SESSION_MIN = 12 * 60
 """Minutes after which a login is asked for again, however busy a session is."""
 
+COMPONENT = [sys.executable, "-m", "deploy.embedded.component"]
 COMMANDS = {
     "api-server": ["deploy.embedded.api_server"],
     "dag-processor": ["deploy.embedded.dag_processor"],
@@ -41,7 +42,7 @@ def shown_ui(home: Home) -> str:
 def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one component in the foreground."""
     reached = ["--port", str(home.ports().ui), *address.chosen(home).arguments()] if component == "api-server" else []
-    return [sys.executable, "-m", *COMMANDS[component], *reached]
+    return [*COMPONENT, *COMMANDS[component], *reached]
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -136,7 +137,7 @@ def ensure_migrated(home: Home) -> None:
     cpu_slots = 2 * (os.cpu_count() or 1)
     with log.open("ab") as output:
         done = subprocess.run(  # noqa: S603 - our own program, and no shell
-            [sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), str(cpu_slots), LOGIN],
+            [*COMPONENT, "deploy.embedded.migrate", str(POOLS), str(cpu_slots), LOGIN],
             input=home.secrets().admin_password.encode(),
             env=clean_environment(os.environ) | environment(home),
             stdout=output,

@@ -38,7 +38,7 @@ def test_nothing_is_served_by_tls_unless_it_is_asked_for(home):
     """The address on this machine, and the same program."""
     address.choose(home, {})
     assert airflow.shown_ui(home) == airflow.ui(home) == airflow.environment(home)["AIRFLOW__API__BASE_URL"]
-    assert airflow.server_command(home, "api-server")[1:] == ["-m", "deploy.embedded.api_server", "--port", str(home.ports().ui)]
+    assert airflow.server_command(home, "api-server") == [*airflow.COMPONENT, "deploy.embedded.api_server", "--port", str(home.ports().ui)]
 
 
 def test_an_address_behind_a_proxy_is_what_people_enter(home):
