@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 
-from deploy.embedded import certificate
+from deploy.embedded import certificate, component
 
 LOOK_S = 60.0
 """Between two looks at the certificate's files."""
@@ -47,6 +47,7 @@ async def serve(options: argparse.Namespace) -> None:
     """Serve until a signal comes: first who is inside, and, when the application has started, people by TLS where that is asked for."""
     from airflow.api_fastapi.main import app
 
+    component.started()
     config = partial(uvicorn.Config, app, timeout_graceful_shutdown=DRAIN_S, **AIRFLOWS_OWN)
     inner = _Server(config(host=options.host, port=options.port, lifespan="on"))
     servers = [inner]

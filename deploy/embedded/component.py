@@ -11,7 +11,8 @@ import runpy
 import sys
 
 YOUNG = 100_000
-"""So many objects more are there before the next look."""
+"""During a start, so many objects more are there before the next look."""
+_USUAL = gc.get_threshold()
 
 
 def main() -> None:
@@ -21,5 +22,12 @@ def main() -> None:
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
+def started() -> None:
+    """Look for garbage as often as usual: what a process needs is imported."""
+    gc.set_threshold(*_USUAL)
+
+
 if __name__ == "__main__":
-    main()
+    from deploy.embedded import component  # noqa: PLW0406 - the module that others import: it knows what was usual
+
+    component.main()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.__main__ import main as airflow
 from airflow.dag_processing import manager
 
+from deploy.embedded import component
 from deploy.embedded.glance import Glance
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ class Manager(manager.DagFileProcessorManager):
 
     _glance = Glance(_WAITING)
     _waiting: tuple[object, ...] = (True, True, True)
+
+    def before_run(self) -> None:
+        """Make ready for the rounds."""
+        component.started()
+        super().before_run()
 
     def claim_priority_files(self) -> "list[manager.DagFileInfo]":
         """Return the files that somebody wants read again; each round of the manager begins with this."""

@@ -37,7 +37,7 @@ import psutil  # type: ignore[import-untyped]
 from airflow.configuration import conf
 from airflow.executors import local_executor
 
-from deploy.embedded import task_environment
+from deploy.embedded import component, task_environment
 from deploy.embedded.glance import Glance
 from ecg_tasks.parsing import asking
 
@@ -120,6 +120,7 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def start(self) -> None:
         """Start the process that reads files, and the workers."""
+        component.started()
         self._context: Any = multiprocessing.get_context(METHOD)
         self._listener = asking.listen()
         self._have_helpers()

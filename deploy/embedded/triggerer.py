@@ -15,6 +15,7 @@ from typing import Any
 from airflow.__main__ import main as airflow
 from airflow.jobs import triggerer_job_runner
 
+from deploy.embedded import component
 from deploy.embedded.glance import Glance
 
 ASK_S = 3.0
@@ -59,6 +60,7 @@ class Supervisor(triggerer_job_runner.TriggerRunnerSupervisor):
     @classmethod
     def start(cls, **more: Any) -> Any:
         """Start the process of the triggers, in which what is there now is looked through for garbage no more, here neither."""
+        component.started()
         gc.collect()
         gc.freeze()
         return super().start(**more)
