@@ -197,7 +197,7 @@ def _read_what_comes(task: socket.socket, plan: sandbox.Plan, logged: "_Logged")
     message, files, *_ = socket.recv_fds(task, MESSAGE.size, 1)
     if not files or len(message) < MESSAGE.size:  # the task has gone
         return
-    shared = mmap.mmap(files[0], MESSAGE.unpack(message)[1])
+    shared = mmap.mmap(files[0], MESSAGE.unpack(message)[1])  # Python keeps a descriptor, by which nothing can be written
     os.close(files[0])
     walls = sandbox.enter(plan)
     task.sendall(MESSAGE.pack(READY, os.getpid(), walls.landlock + SECCOMP * walls.seccomp))
