@@ -351,6 +351,15 @@ def test_a_drop_has_its_room(monkeypatch, beat_rows, heartbeat_csv):
     assert pids[0] != pids[1] == pids[2] == pids[3]
 
 
+def test_a_system_without_files_in_memory_has_them_on_the_disk(monkeypatch, beat_rows, heartbeat_csv):
+    """Such as macOS: the file has no name, and is mapped as the other."""
+    monkeypatch.setattr(messages, "sys", SimpleNamespace(platform="darwin"))
+    asked = AskedDrop("a.csv", {"a.csv": heartbeat_csv(beat_rows(3))}, {"a.csv": "0a.csv"})
+    with Parser() as parser:
+        assert [told_of(one) for one in parser.read_all([asked, asked])] == [told(read_here, *asked)] * 2
+        assert os.fstat(parser._file).st_nlink == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what a process has mapped")
 def test_two_batches_share_nothing(beat_rows, heartbeat_csv):
     """Each process has the file of its own batch, and no descriptor of another; their parent has none."""
