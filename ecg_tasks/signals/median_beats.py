@@ -108,12 +108,10 @@ def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64
     """Return how steep all leads are around each sample, shape (n, n_samples): each lead in units of its own median steepness."""
     from scipy.ndimage import uniform_filter1d
 
-    steps = filters.between(windows, QRS_HZ, fs=fs)
-    steps[..., 1:] -= steps[..., :-1].copy()
-    steps *= steps
+    steps = np.diff(filters.between(windows, QRS_HZ, fs=fs), prepend=0) ** 2
     steps /= median_along(steps)[..., None] + 1e-12  # a flat lead has steps of zero and stays at zero
-    np.minimum(steps, 1e4, out=steps)  # an artefact in one lead cannot outweigh the others
-    return np.asarray(uniform_filter1d(np.sqrt(steps, out=steps).mean(axis=1), round(QRS_S * fs), axis=-1, mode="constant"))
+    lead_mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
+    return np.asarray(uniform_filter1d(lead_mean, round(QRS_S * fs), axis=-1, mode="constant"))
 
 
 def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> list[NDArray[np.int64]]:

@@ -69,14 +69,14 @@ def filtered(rows: NDArray[np.float64], offset: NDArray[np.float64], *, up: int,
     n_values = -(-n_samples * up // down)
     n_blocks = -(-n_values // plan.matrix.shape[1])
     longer = _on_a_line(rows, before=plan.before, in_all=(n_blocks - 1) * plan.step + plan.matrix.shape[0])
-    bound = plan.error * np.maximum(np.abs(longer).max(axis=1, keepdims=True), np.abs(offset))
+    bound = plan.error * np.maximum(np.maximum(longer.max(axis=1, keepdims=True), -longer.min(axis=1, keepdims=True)), np.abs(offset))
     if not np.isfinite(bound).all():
         return None
     blocks = np.lib.stride_tricks.sliding_window_view(longer, plan.matrix.shape[0], axis=1)[:, :: plan.step]
-    values = (blocks.reshape(-1, plan.matrix.shape[0]) @ plan.matrix).reshape(n, -1)[:, :n_values] + offset
+    values = (blocks.reshape(-1, plan.matrix.shape[0]) @ plan.matrix).reshape(n, -1)[:, :n_values]
+    values += offset
     found = values.astype(np.float32)
-    unsure = ((values - bound).astype(np.float32) != found) | ((values + bound).astype(np.float32) != found)
-    row, place = unsure.nonzero()
+    row, place = ((values - bound).astype(np.float32) != (values + bound).astype(np.float32)).nonzero()
     for start in range(0, len(row), _SUMMED_AT_ONCE):
         some = row[start : start + _SUMMED_AT_ONCE], place[start : start + _SUMMED_AT_ONCE]
         found[some] = _summed(longer, *some, plan, up=up, down=down) + offset[some[0], 0]

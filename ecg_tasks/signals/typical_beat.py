@@ -147,8 +147,8 @@ def _r_peaks(samples: NDArray[np.float32], *, fs: float) -> list[NDArray[np.int6
     steps = np.diff(filters.between(coarse, QRS_HZ, fs=coarse_fs), prepend=0) ** 2
     middle = steps.shape[-1] // 2
     steps /= np.partition(steps, middle)[..., middle, None] + 1e-12
-    np.minimum(steps, 1e4, out=steps)  # an artefact in one lead cannot outweigh the others
-    steepness = uniform_filter1d(np.sqrt(steps, out=steps).mean(axis=1), round(QRS_S * coarse_fs), mode="constant")
+    mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
+    steepness = uniform_filter1d(mean, round(QRS_S * coarse_fs), mode="constant")
     heights = 0.4 * percentile_along(steepness, 98)
     peaks = filters.peaks_of_rows(steepness, distance=round(REFRACTORY_S * coarse_fs), heights=heights)
     return [np.asarray(np.rint(one * (fs / coarse_fs)), dtype=np.int64) for one in peaks]
