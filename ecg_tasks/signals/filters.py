@@ -66,7 +66,7 @@ def _design(hz: float | tuple[float, float], kind: Literal["highpass", "bandpass
 
 
 def _both_ways(sections: NDArray[np.float64], samples: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return what ``scipy.signal.sosfiltfilt`` gives, same shape; every zero is positive.
+    """Return what ``scipy.signal.sosfiltfilt`` gives, same shape, on Linux to the last bit; every zero is positive.
 
     Each value waits for the one before it, so two rows take little longer than one: they go through as the real and the imaginary part
     of one row, which real weights keep apart to the last bit. Only of what is not finite would one reach the other.

@@ -5,7 +5,7 @@ true sum by no more than a bound that is known. Where no single-precision number
 values that lie nearer to a boundary are added up again one after the other. So no bit depends on the order of a matrix product.
 
 On Linux these values are SciPy's too, which the tests compare. SciPy for macOS is compiled so that a product is added before it is
-rounded: there these few may differ from SciPy's by the last bit, and are those of Linux.
+rounded: there these few may differ from SciPy's by the last bit, since NumPy rounds it first on any machine.
 """
 
 from functools import lru_cache
