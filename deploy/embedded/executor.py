@@ -44,6 +44,7 @@ from ecg_tasks.parsing import asking
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
+    from multiprocessing.process import BaseProcess
 
     from airflow.models.taskinstance import TaskInstance
 
@@ -191,7 +192,7 @@ class LocalExecutor(local_executor.LocalExecutor):
             },
         )
         with self._environment_of_tasks():
-            worker.start()
+            _start(worker)
         self.workers[worker.pid] = worker
 
     def sync(self) -> None:
@@ -260,6 +261,18 @@ class LocalExecutor(local_executor.LocalExecutor):
         if self._parsers is not None:
             self._parsers.kill()
             self._parsers.wait()
+
+
+def _start(worker: "BaseProcess") -> None:
+    """Start a worker, again if need be: a killed forkserver refuses, and Python starts another one only once it has ended."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return worker.start()
+        except (ConnectionError, EOFError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _drop_unread_messages() -> None:
