@@ -1,4 +1,4 @@
-"""Here: one large night on the running embedded stack: time and processor time of a record, memory of every process, tasks, size.
+"""Here: one large night on the running embedded stack: time and processor time of a record, memory of every process, tasks, size, requests.
 
 Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night [--slots N] FOLDER DROP [DROP ...] > FILE``
 runs a night for each DROP, on a stack of its own below FOLDER, and prints JSON. A drop is a number of synthetic heartbeat records, an
@@ -21,7 +21,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.beats import heartbeat_csv
-from deploy.embedded import Stack, processes
+from deploy.embedded import Stack, object_store, processes
 from deploy.embedded.airflow_api import AirflowApi
 
 ROWS_PER_FILE = 1000
@@ -88,10 +88,12 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
     dict
         ``n_records``, ``put_s``, the report's ``counts``; ``wall_s``, ``cpu_s`` (all processes of the machine that are not niced), and
         ``wall_ms`` and ``cpu_ms`` a record; ``dags``: of each ``wall_s``, ``n_tasks`` and ``n_mapped``; ``peak_mb`` by kind of process;
-        ``bucket``: of each prefix the objects and bytes.
+        ``bucket``: of each prefix the objects and bytes; ``put_requests`` and ``requests``: what the store was asked for before that start
+        and after it, as `requests_of` gives it.
     """
     stack = Stack(folder / "home")
     own = dict(os.environ)
+    object_store.NOTES_REQUESTS = True
     stack.up()
     try:
         os.environ.update(stack.environment())
@@ -106,7 +108,7 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
                 _pause(api, dag, paused=True)
             if slots is not None:
                 _ask(api, "PATCH", "pools/cpu?update_mask=slots", {"name": "cpu", "slots": slots, "include_deferred": False})
-            began = time.monotonic()
+            began, noted = time.monotonic(), [_noted(stack)]
             if drop.isdigit():
                 inbox.put_files(_files(int(drop)))
             elif drop.endswith(".zip"):
@@ -116,11 +118,13 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
             put_s = time.monotonic() - began
             known = {dag: set(api.runs(dag)) for dag in DAGS}
             began, cpu = time.monotonic(), _cpu_s()
+            noted.append(_noted(stack))
             with peaks.watched():
                 for dag in DAGS:
                     peaks.phase = dag
                     dags[dag] = _run(api, dag, known[dag])
             wall_s, cpu_s = time.monotonic() - began, _cpu_s() - cpu
+            noted.append(_noted(stack))
         store = open_store()
         sizes: dict[str, Counter[str]] = defaultdict(Counter)
         for item in store.list_objects(""):
@@ -144,7 +148,38 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
         "dags": dags,
         "peak_mb": dict(peaks.found),
         "bucket": {prefix: dict(size) for prefix, size in sizes.items()},
+        "put_requests": requests_of(noted[1] - noted[0], n_records),
+        "requests": requests_of(noted[2] - noted[1], n_records),
     }
+
+
+def requests_of(noted: Counter[str], n_records: int) -> dict[str, Any]:
+    """Return how many requests there were, and of which kind.
+
+    Parameters
+    ----------
+    noted : how often each kind came with each folder, as ``get records``
+
+    Returns
+    -------
+    dict: ``n``, ``per_record``, ``kinds`` (of each ``n`` and ``per_record``, the most frequent first), ``folders``: the given numbers
+
+    >>> requests_of(Counter({"get records": 6, "get raw": 2, "delete many": 1}), 4)["kinds"]
+    {'get': {'n': 8, 'per_record': 2.0}, 'delete many': {'n': 1, 'per_record': 0.25}}
+    """
+    kinds = Counter[str]()
+    for words, n in noted.items():
+        kinds["delete many" if words.startswith("delete many") else words.split()[0]] += n
+    return {
+        "n": noted.total(),
+        "per_record": noted.total() / n_records,
+        "kinds": {kind: {"n": n, "per_record": n / n_records} for kind, n in kinds.most_common()},
+        "folders": dict(noted.most_common()),
+    }
+
+
+def _noted(stack: Stack) -> Counter[str]:
+    return Counter(object_store.requests(stack.home).read_text().splitlines())
 
 
 def _files(n_records: int) -> Iterator[tuple[str, bytes]]:

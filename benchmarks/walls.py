@@ -7,7 +7,7 @@ Processor time is that of all processes that have a part in it.
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median
 
@@ -19,7 +19,8 @@ from ecg_tasks.errors import BadInputError
 from ecg_tasks.parsing import asking
 from ecg_tasks.parsing.asking import Parser
 from ecg_tasks.parsing.here import AskedDrop, Found, ParseAll, read_here
-from ecg_tasks.pipeline.intake.reading import MOST_DROPS
+from ecg_tasks.pipeline.intake import filling
+from ecg_tasks.pipeline.intake.reading import bounds
 
 ROUNDS = 9
 
@@ -51,13 +52,9 @@ def measure(n_drops: int) -> dict[str, float]:
 def ids(parse: ParseAll, drops: list[dict[str, bytes]]) -> list[tuple[str, list[bytes]]]:
     """Read drops group by group; returns each record's id, and its copy."""
     asked = [AskedDrop(f"w/{next(iter(files))}", files, {file: file for file in files}) for files in drops]
-    read = [one for group in batched(asked, MOST_DROPS) for one in parse(group)]
+    groups = filling.groups(asked, lambda one: (sum(map(len, one.contents.values())), 1), most=bounds(len(asked)))
+    read = [one for group in groups for one in parse(group)]
     return [(one[0].records[0].record_id, list((one[1] or {}).values())) for one in read if not isinstance(one, BadInputError)]
-
-
-def batched(asked: Sequence[AskedDrop], most: int) -> Iterator[Sequence[AskedDrop]]:
-    """Cut into groups."""
-    return (asked[at : at + most] for at in range(0, len(asked), most))
 
 
 def all_here(asked: Sequence[AskedDrop], /) -> list[Found | BadInputError]:

@@ -122,6 +122,12 @@ def inbox_queue(environment: Mapping[str, str] | None = None) -> str:
     return _address(os.environ if environment is None else environment, "ECG_INBOX_QUEUE")
 
 
+def store_changes(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return the file whose time changes with the store (``ECG_STORE_CHANGES``, which the embedded stack sets itself); None elsewhere."""
+    file = (os.environ if environment is None else environment).get("ECG_STORE_CHANGES")
+    return Path(file) if file else None
+
+
 def site_names(text: str) -> tuple[str, ...]:
     """Read names of folders that are sites, as ``ECG_SITES`` has them, where no bucket need be known.
 

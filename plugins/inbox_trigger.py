@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 IDLE_SHARE, BUSY_SHARE = 0.01, 0.1
 """Of a core that looking into the inbox may take, while nothing changes there and while something does."""
+UNMARKED_S = 20.0
+"""So often the inbox is listed although the store has marked no change: a listing may have missed a write, and gets it later."""
 LONG_POLL_S = 10
 HIDDEN_S = 60
 """So long no other reader sees a message that was received: more than a watcher needs from there to its deletion."""
@@ -37,7 +39,7 @@ class InboxTrigger(BaseEventTrigger):
 
     A look lists the whole inbox, so its cost grows with what waits there: some 100 microseconds of processor time a key. While nothing
     changes the watcher takes at most a hundredth of a core, and a tenth while something does: where a look costs more than its share of
-    ``poll_s``, the next comes later, but within ``longest_s``.
+    ``poll_s``, the next comes later, but within ``longest_s``. Where the store marks its changes, an inbox is listed only after one.
 
     Parameters
     ----------
@@ -62,9 +64,10 @@ class InboxTrigger(BaseEventTrigger):
         changed_at: float | None = None
         reachable = True
         pause_s = self.poll_s
+        listing = Listing()
         while True:
             try:
-                now, cost_s = await asyncio.to_thread(timed, waiting)
+                now, cost_s = await listing.latest()
             except Exception as error:  # noqa: BLE001 - whatever the store does, the watcher must outlive it
                 if reachable:
                     self.log.warning("The inbox cannot be listed, going on asking: %s", error)
@@ -86,6 +89,25 @@ class InboxTrigger(BaseEventTrigger):
                 last = now
                 pause_s = min(max(self.poll_s, cost_s / share), max(self.poll_s, self.longest_s))
             await asyncio.sleep(pause_s)
+
+
+class Listing:
+    """The inbox as it was listed last, and listed again when the store has changed since, or does not say."""
+
+    def __init__(self) -> None:
+        self._seen = ""
+        self._mark: int | None = None
+        self._until = 0.0
+
+    async def latest(self) -> tuple[str, float]:
+        """Return a digest of what waits in the inbox, and the processor time that looking took, in seconds."""
+        mark = mark_of_changes()  # before the listing: what is written during one is seen by the next
+        if mark is not None and mark == self._mark and time.monotonic() < self._until:
+            return self._seen, 0.0
+        self._mark = None
+        self._seen, cost_s = await asyncio.to_thread(timed, waiting)
+        self._mark, self._until = mark, time.monotonic() + UNMARKED_S
+        return self._seen, cost_s
 
 
 class InboxQueueTrigger(BaseEventTrigger):
@@ -174,6 +196,17 @@ def waiting() -> str:
     from ecg_tasks.pipeline.intake import inbox
 
     return inbox.waiting()
+
+
+def mark_of_changes() -> int | None:
+    """Return a number that is another one after each change in the store; None where no store marks its changes."""
+    from ecg_tasks.settings import store_changes
+
+    file = store_changes()
+    try:
+        return file.stat().st_mtime_ns if file else None
+    except OSError:
+        return None
 
 
 def timed(look: Callable[[], str]) -> tuple[str, float]:

@@ -62,6 +62,7 @@ INTERNAL = {
     "ECG_LOGS",
     "ECG_PARSERS",
     "ECG_STACK",
+    "ECG_STORE_CHANGES",
     "ECG_STORE_PORT",
 }
 """Variables that one part of the program sets for another; and names that only look like variables."""

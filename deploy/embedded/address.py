@@ -43,7 +43,9 @@ class Address:
         return bool(self.cert)
 
     def arguments(self) -> list[str]:
-        """Return the arguments of ``deploy.embedded.api_server``."""
+        """Return the arguments of ``deploy.embedded.api_server``: none without TLS."""
+        if not self.has_tls:
+            return []
         made = ["--made-for", ",".join(self.made_for)] if self.made_for else []
         return ["--tls-host", self.host, "--tls-port", str(self.port), "--cert", self.cert, "--key", self.key, *made]
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from deploy.embedded import address, bucket, outlets, postgres
+from deploy.embedded import address, bucket, object_store, outlets, postgres
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home
 
@@ -14,11 +14,14 @@ POOLS = CHECKOUT / "deploy" / "pools.json"
 FAB_SETTINGS = CHECKOUT / "deploy" / "accounts" / "webserver_config.py"
 DISABLED_WITHIN_S = 5
 """So long an api-server remembers an account before it looks again."""
+HEARTBEAT_S = 10
+"""Between two signs of life of a component: a third of what Airflow and ``health`` wait for one."""
 SESSION_MIN = 12 * 60
 """Minutes after which a login is asked for again, however busy a session is."""
 
+COMPONENT = [sys.executable, "-m", "deploy.embedded.component"]
 COMMANDS = {
-    "api-server": ["airflow", "api-server"],
+    "api-server": ["deploy.embedded.api_server"],
     "dag-processor": ["deploy.embedded.dag_processor"],
     "triggerer": ["deploy.embedded.triggerer", "--skip-serve-logs"],
     "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
@@ -38,10 +41,8 @@ def shown_ui(home: Home) -> str:
 
 def server_command(home: Home, component: str) -> list[str]:
     """Return the command that runs one component in the foreground."""
-    listen = ["--host", LOOPBACK, "--port", str(home.ports().ui)] if component == "api-server" else []
-    if component == "api-server" and (reached := address.chosen(home)).has_tls:
-        return [sys.executable, "-m", "deploy.embedded.api_server", *listen, *reached.arguments()]
-    return [sys.executable, "-m", *COMMANDS[component], *listen]
+    reached = ["--port", str(home.ports().ui), *address.chosen(home).arguments()] if component == "api-server" else []
+    return [*COMPONENT, *COMMANDS[component], *reached]
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -77,11 +78,15 @@ def environment(home: Home) -> dict[str, str]:
             "task_instance_heartbeat_timeout_detection_interval": 5,
             # A killed scheduler's tasks are looked for when it has been silent for 30 s: at its successor's start that is too early.
             "orphaned_tasks_check_interval": 10,
+            "scheduler_heartbeat_sec": HEARTBEAT_S,
+            "job_heartbeat_sec": HEARTBEAT_S,  # the dag-processor's
         },
+        "triggerer": {"job_heartbeat_sec": HEARTBEAT_S},
         # A restart of the api-server takes ten seconds, and its first answer to a task some more: running tasks have to outlive it.
         "workers": {"min_heartbeat_interval": 3, "max_failed_heartbeats": 20, "execution_api_retries": 8, "execution_api_timeout": 60},
         # A file that changed is read within seconds all the same; reading the others again each time takes half a second of a core.
-        "dag_processor": {"refresh_interval": 10, "min_file_process_interval": 300},
+        # New files are looked for every ten seconds: at each check, as the refresh is always due by then.
+        "dag_processor": {"bundle_refresh_check_interval": 10, "refresh_interval": 5, "min_file_process_interval": 300},
         "logging": {
             "base_log_folder": home.logs / "tasks",
             "dag_processor_child_process_log_directory": home.logs / "dag_processor",
@@ -96,6 +101,8 @@ def environment(home: Home) -> dict[str, str]:
         settings.setdefault(section, {}).update(names)
     flat = {f"AIRFLOW__{section}__{name}".upper(): str(value) for section, names in settings.items() for name, value in names.items()}
     own = {"AIRFLOW_HOME": str(home.airflow), "ECG_LOGS": str(home.logs), "OPENBLAS_NUM_THREADS": "1"}  # decision 0185
+    if bucket.is_embedded(home):
+        own["ECG_STORE_CHANGES"] = str(object_store.changes(home))
     return own | flat | seen | outlets.variables(os.environ)
 
 
@@ -130,7 +137,7 @@ def ensure_migrated(home: Home) -> None:
     cpu_slots = 2 * (os.cpu_count() or 1)
     with log.open("ab") as output:
         done = subprocess.run(  # noqa: S603 - our own program, and no shell
-            [sys.executable, "-m", "deploy.embedded.migrate", str(POOLS), str(cpu_slots), LOGIN],
+            [*COMPONENT, "deploy.embedded.migrate", str(POOLS), str(cpu_slots), LOGIN],
             input=home.secrets().admin_password.encode(),
             env=clean_environment(os.environ) | environment(home),
             stdout=output,

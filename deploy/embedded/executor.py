@@ -36,16 +36,15 @@ from urllib.parse import urlsplit
 import psutil  # type: ignore[import-untyped]
 from airflow.configuration import conf
 from airflow.executors import local_executor
-from airflow.utils.session import create_session
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
-from deploy.embedded import task_environment
+from deploy.embedded import component, task_environment
+from deploy.embedded.glance import Glance
 from ecg_tasks.parsing import asking
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
+    from multiprocessing.process import BaseProcess
 
     from airflow.models.taskinstance import TaskInstance
 
@@ -73,17 +72,21 @@ ASK_S = 2.0
 """Between two looks whether the api-server is there."""
 MOST_TRIES = 20
 """A task that has been tried so often gets back no further try that ended with its scheduler."""
-QUIET_S, REST_S = 60.0, 5.0
-"""After so long without a task the scheduler's loop, which waits in here, rests so long in each round, and the workers end."""
+QUIET_S, REST_S, LONG_REST_S = 60.0, 5.0, 10.0
+"""After so long without a task the scheduler's loop, which waits in here, rests so long in each round, longer while no run is under way,
+and the workers end."""
 GLANCE_S = 1.0
 """Between two glances of a scheduler that rests: it goes on as soon as there is something new."""
 ASLEEP_S = 120.0
 """After so long without a task nothing waits for one. It takes some seconds of a core to have it again."""
 _TRACES = """
-select (select max(id) from dag_run), (select count(*) from dag_run where state = 'queued'), (select count(*) from asset_dag_run_queue),
-       (select count(*) from task_instance where state in ('scheduled', 'queued'))
+select (select count(*) from dag_run where state = 'running'), (select max(id) from dag_run),
+       (select count(*) from dag_run where state = 'queued'), (select count(*) from asset_dag_run_queue),
+       (select count(*) from task_instance where state in ('scheduled', 'queued')),
+       (select count(*) from dag where next_dagrun_create_after <= now() and not is_paused and not is_stale)
 """
-"""What changes when there is work: a run, one that begins again, news of an asset that a run waits for, a task that goes on."""
+"""How many runs are under way, and what changes when there is work: a run, one that begins again, news of an asset that a run waits for, a
+task that goes on, a run whose time has come."""
 
 
 class LocalExecutor(local_executor.LocalExecutor):
@@ -96,7 +99,8 @@ class LocalExecutor(local_executor.LocalExecutor):
     _worked_at = 0.0
     _was_killed = False
     _told_to_end = False
-    _seen: object = None
+    _glance = Glance(_TRACES)
+    _seen: tuple[object, ...] | None = None
     _is_open = False
     _asked_at = -math.inf
     _n_unread = 0
@@ -117,6 +121,7 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def start(self) -> None:
         """Start the process that reads files, and the workers."""
+        component.started()
         self._context: Any = multiprocessing.get_context(METHOD)
         self._listener = asking.listen()
         self._have_helpers()
@@ -187,7 +192,7 @@ class LocalExecutor(local_executor.LocalExecutor):
             },
         )
         with self._environment_of_tasks():
-            worker.start()
+            _start(worker)
         self.workers[worker.pid] = worker
 
     def sync(self) -> None:
@@ -206,14 +211,16 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def _rest(self) -> None:
         """Wait, but not when there is something new, which is prepared for at once."""
-        ends_at = time.monotonic() + REST_S
-        while time.monotonic() < ends_at:
+        rests_at = time.monotonic()
+        rest_s = REST_S
+        while time.monotonic() < rests_at + rest_s:
             time.sleep(GLANCE_S)
-            before, self._seen = self._seen, _traces()
+            before, self._seen = self._seen, self._glance.answer()
             if before not in (None, self._seen):
                 self._worked_at, self._told_to_end = time.monotonic(), False
                 self._have_helpers()
                 return
+            rest_s = LONG_REST_S if self._seen[:1] == (0,) else REST_S
 
     def _end_idle_workers(self) -> None:
         if self._told_to_end:  # an order too many would end a worker that the next task brings
@@ -256,13 +263,16 @@ class LocalExecutor(local_executor.LocalExecutor):
             self._parsers.wait()
 
 
-def _traces() -> tuple[object, ...]:
-    """Return what tells whether there is anything new in Airflow's database; nothing while that does not answer."""
-    try:
-        with create_session() as session:
-            return tuple(session.execute(text(_TRACES)).one())
-    except SQLAlchemyError:
-        return ()
+def _start(worker: "BaseProcess") -> None:
+    """Start a worker, again if need be: a killed forkserver refuses, and Python starts another one only once it has ended."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return worker.start()
+        except (ConnectionError, EOFError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _drop_unread_messages() -> None:

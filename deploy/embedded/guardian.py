@@ -111,7 +111,7 @@ class Guardian:
                 systemd.notify("WATCHDOG=1", f"STATUS={_sentence(faults)}")
             rested_at = time.monotonic() + (WORRIED_S if faults else LOOK_S)
             while time.monotonic() < rested_at and os.getppid() == parent:
-                time.sleep(0.5)
+                time.sleep(1.0)
 
 
 def main() -> None:

@@ -25,6 +25,9 @@ REGION = "us-east-1"
 COMPONENTS = ("store-data", "store")
 """Swift's three servers of data in one process, which also puts into the listings what they missed, and the proxy, which speaks S3."""
 
+NOTES_REQUESTS = False
+"""Whether a store that is started by this process notes the kind of each request (`requests`): for benchmarks, which set it."""
+
 _NODE_SCRIPT = str(Path(__file__).with_name("swift_node.py"))
 _KEPT_SCRIPT = str(Path(__file__).with_name("swift_kept.py"))
 
@@ -91,6 +94,16 @@ def _kept(home: Home, what: str, *arguments: str) -> str:
 def endpoint(home: Home) -> str:
     """Return the address at which the store speaks S3."""
     return f"http://{LOOPBACK}:{home.ports().store}"
+
+
+def changes(home: Home) -> Path:
+    """Return the file whose time is another one after each request that may have changed something in the store."""
+    return home.store / "cache" / "changed"
+
+
+def requests(home: Home) -> Path:
+    """Return the file with a line for each request, if they are noted."""
+    return home.store / "cache" / "requests"
 
 
 def server_command(home: Home, component: str) -> list[str]:
@@ -172,10 +185,11 @@ use = egg:swift#{{kind}}
     # A kept ring has one node: to set it aside after errors would close the whole store, so it never is.
     days = kept_days()
     keep = "keep " if days else ""
+    noted = "noted " if NOTES_REQUESTS else ""
     cipher, cipher_settings = store_cipher.filters(store_cipher.key_file(home))
     proxy = f"""
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck memory listing_formats s3api tempauth bulk copy {keep}slo {cipher}proxy-server
+pipeline = catch_errors gatekeeper healthcheck {noted}mark memory listing_formats s3api tempauth bulk copy {keep}slo {cipher}proxy-server
 
 [app:proxy-server]
 use = egg:swift#proxy
@@ -197,6 +211,14 @@ user_{USER.replace(":", "_")} = {derived(secrets.store_inner, "keeper")} .resell
 paste.filter_factory = swift_kept:keep
 prefixes = {" ".join(keys.SET_ASIDE)}
 keeper_file = {home.store / KEEPER}
+
+[filter:noted]
+paste.filter_factory = swift_noted:noted
+file = {requests(home)}
+
+[filter:mark]
+paste.filter_factory = swift_node:mark
+file = {changes(home)}
 
 [filter:memory]
 paste.filter_factory = swift_node:memory

@@ -43,6 +43,7 @@ def server_command(home: Home) -> list[str]:
         "port": str(home.ports().postgres),
         "unix_socket_directories": "",
         "io_method": "sync",  # three processes less, of no use to a database that is in memory
+        "wal_writer_delay": "10s",  # it has nothing to do: each transaction here writes its own log before it ends
         "jit": "off",  # a query that seems dear would load a compiler into its process for good
         "log_min_messages": "warning",
         "log_min_error_statement": "panic",  # Airflow's own optimistic inserts would fill the log

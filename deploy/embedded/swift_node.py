@@ -1,4 +1,5 @@
-"""Here: what the store's own Python runs: Swift's rings, its servers of data and its proxy, the secret between them, the proxy's memory.
+"""Here: what the store's own Python runs: Swift's rings, its servers of data and its proxy, the secret between them, the proxy's memory and
+its mark of changes.
 
 Not here: their settings (``object_store``).
 
@@ -8,9 +9,10 @@ Not here: their settings (``object_store``).
 
 import hmac
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,35 @@ def memory(_common: dict[str, str], **_paste: str) -> Callable[[Callable[..., It
         def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             environ["swift.cache"] = kept if environ["REQUEST_METHOD"] in {"GET", "HEAD"} else for_writing
             return proxy(environ, start_response)
+
+        return answer
+
+    return filtered
+
+
+_Filter = Callable[[Callable[..., Iterable[bytes]]], Callable[..., Iterable[bytes]]]
+
+
+def mark(_common: dict[str, str], *, file: str, **_paste: str) -> _Filter:
+    """Make the filter that gives a file another time after each request that may have changed something (``paste.filter_factory``).
+
+    A program that looks at the file's time before it lists a bucket knows later, by the time alone, whether another list would be the same.
+    """
+    Path(file).touch(mode=0o600)
+
+    def marked(answer: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            yield from answer
+        finally:
+            if (close := getattr(answer, "close", None)) is not None:
+                close()
+            with suppress(OSError):
+                os.utime(file, ns=(time.time_ns(), time.time_ns()))
+
+    def filtered(proxy: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+        def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            given = proxy(environ, start_response)
+            return given if environ["REQUEST_METHOD"] in {"GET", "HEAD"} else marked(given)
 
         return answer
 

@@ -172,21 +172,23 @@ class Martingale:
         detection, COPA 2021, PMLR 152 (the Simple Jumper, and sharing the capital among jump rates); Vovk, Gammerman, Shafer,
         Algorithmic Learning in a Random World, 2nd ed., 2022, chapter 8 (p-values of exchangeable records are independent and uniform).
         """
-        seen, stakes, scale, peak = self.seen.copy(), self.stakes, self.scale, self.peak
         rates, bets = np.array(JUMP_RATES)[:, None], np.array(BETS)
-        order = np.arange(seen.shape[-1])
-        for bin_of, tie in zip(bins, ties, strict=True):
-            here = order == np.asarray(bin_of)[..., None]
-            seen += here
-            above = (seen * (order > np.asarray(bin_of)[..., None])).sum(axis=-1)
-            p = (above + tie * (seen * here).sum(axis=-1)) / seen.sum(axis=-1)
-            stakes = (1 - rates) * stakes + rates * stakes.mean(axis=-1, keepdims=True)
-            stakes = stakes * (1 + bets * (np.asarray(p)[..., None, None] - 0.5))
-            grown = stakes.sum(axis=(-2, -1))
-            stakes = stakes / grown[..., None, None]
-            scale = scale + np.log(grown)
-            peak = np.maximum(peak, scale)
-        return Martingale(seen=seen, stakes=stakes, scale=scale, peak=peak)
+        kept = 1 - rates
+        order = np.arange(self.seen.shape[-1])
+        bins = np.asarray(bins)[..., None]
+        here = order == bins
+        seen = self.seen + np.cumsum(here, axis=0)
+        p = ((seen * (order > bins)).sum(axis=-1) + ties * (seen * here).sum(axis=-1)) / seen.sum(axis=-1)
+        won = 1 + bets * (p[..., None, None] - 0.5)
+        stakes, grown = self.stakes, np.empty(p.shape)
+        for row, factor in enumerate(won):
+            shared = np.add.reduce(stakes, axis=-1, keepdims=True) / len(BETS)  # NumPy's mean takes four times as long for so few
+            stakes = (kept * stakes + rates * shared) * factor
+            grown[row] = np.add.reduce(stakes, axis=(-2, -1))
+            stakes = stakes / grown[row, ..., None, None]
+        scales = np.add.accumulate(np.concatenate([np.asarray(self.scale)[None], np.log(grown)]))
+        seen = seen[-1] if len(seen) else self.seen
+        return Martingale(seen=seen, stakes=stakes, scale=scales[-1], peak=np.maximum(self.peak, scales.max(axis=0)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON of a single stream; the same numbers to the last bit when read again."""

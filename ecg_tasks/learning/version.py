@@ -396,8 +396,10 @@ def training_records_csv(splits: Mapping[str, str]) -> bytes:
     return _csv(("record_id", "side"), ((record_id, str(split)) for record_id, split in sorted(splits.items())))
 
 
-def training_records(data: bytes) -> list[tuple[str, str, int]]:
-    """Read ``training_records.csv``: record, split, and the patient's bucket in versions of before 2026-11-30; else -1.
+def training_records(data: bytes) -> Iterator[tuple[str, str, int]]:
+    """Yield what is in ``training_records.csv``: record, split, and the patient's bucket in versions of before 2026-11-30; else -1.
+
+    There are tens of thousands: as a list they would have the garbage collector look through everything that the process has.
 
     Raises
     ------
@@ -405,7 +407,8 @@ def training_records(data: bytes) -> list[tuple[str, str, int]]:
         If it cannot be read.
     """
     try:
-        return [(record_id, side, bucket) for (record_id, side), bucket in _rows(data, "record_id", "side")]
+        for (record_id, side), bucket in _rows(data, "record_id", "side"):
+            yield record_id, side, bucket
     except (ValueError, IndexError, csv.Error) as error:
         raise ModelRefusedError(f"{TRAINING_RECORDS} cannot be read: {error!r}") from None
 
@@ -432,11 +435,11 @@ def training_patients_csv(patients: Iterable[TrainingPatient]) -> bytes:
     return _csv(TrainingPatient._fields[:3], sorted({(one.patient, one.key, one.public_patient or "") for one in patients}))
 
 
-def training_patients(data: bytes) -> list[TrainingPatient]:
-    """Read ``training_patients.csv``; `ModelRefusedError` if it cannot be read."""
+def training_patients(data: bytes) -> Iterator[TrainingPatient]:
+    """Yield what is in ``training_patients.csv``, as `training_records` does; `ModelRefusedError` if it cannot be read."""
     try:
-        rows = _rows(data, "patient", "key", "public_patient")
-        return [TrainingPatient(patient, key, public_patient or None, bucket) for (patient, key, public_patient), bucket in rows]
+        for (patient, key, public_patient), bucket in _rows(data, "patient", "key", "public_patient"):
+            yield TrainingPatient(patient, key, public_patient or None, bucket)
     except (ValueError, IndexError, csv.Error) as error:
         raise ModelRefusedError(f"{TRAINING_PATIENTS} cannot be read: {error!r}") from None
 

@@ -29,7 +29,7 @@ from ecg_tasks import sandbox
 from ecg_tasks.errors import BadInputError, ConfigurationError, Reason
 from ecg_tasks.parsing import messages
 from ecg_tasks.parsing.here import AskedDrop, Found
-from ecg_tasks.parsing.messages import ASK, ENDED, FILES, FOUND, LACKS, MESSAGE, READY, SECCOMP
+from ecg_tasks.parsing.messages import ASK, ENDED, FOUND, LACKS, MESSAGE, READY, SECCOMP, SHARED
 from ecg_tasks.parsing.serving import ALL, BESIDE, OUT_OF_MEMORY
 from ecg_tasks.readers.file_names import is_header, recording_name
 from ecg_tasks.sandbox import Walls
@@ -54,7 +54,11 @@ _WALL_PER_CPU = 5
 _TRIES = 2
 _ROOT = Path(__file__).parents[2]
 _MOST_KEPT = 64 * 1024 * 1024
-"""Shared files that have become larger are emptied; what they have is used again by the next drop."""
+"""A shared file that has taken more memory is emptied; the pages of others are used again by the next drops."""
+_BLOCK = 512
+"""Bytes of a block, as stat(2) counts them."""
+_LEAST_SHARED = 64 * 1024 * 1024
+"""The process that reads maps a shared file as large as it may get with files of so many bytes; for more there is another process."""
 log = logging.getLogger(__name__)
 
 
@@ -69,7 +73,8 @@ class Parser:
     def __init__(self, *, required: bool = False) -> None:
         self._required = required
         self._task: socket.socket | None = None
-        self._files: tuple[int, ...] = ()
+        self._file, self._n_shared = -1, 0
+        self._room = messages.Room()
         self._pid = self._parent = self._n_before = 0
         self._is_ordinary = self._lacked = False
         self._lock = threading.Lock()
@@ -119,13 +124,14 @@ class Parser:
 
     def _read(self, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
         """Ask once; what the process may take is what the smallest of the drops may, so that no drop may more in company than by itself."""
-        task = self.start(ordinary=all(is_header(one.name) for one in asked))
+        given = [*(data for one in asked for data in one.contents.values()), messages.asking(asked)]
+        n_given, n_question = sum(map(len, given[:-1])), len(given[-1])
+        task = self.start(ordinary=all(is_header(one.name) for one in asked), n_bytes=n_given + n_question)
         name, n_bytes = asked[0].name, min(sum(map(len, one.contents.values())) for one in asked)
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes
         cpu_s = CPU_S + round(CPU_S_PER_MB * n_bytes / 1e6)
-        given, found = self._files
-        n_given = messages.write(given, [data for one in asked for data in one.contents.values()])
-        n_question = messages.write(given, [messages.asking(asked)], at=n_given)
+        os.ftruncate(self._file, n_given + n_question + memory)  # so much may be found
+        messages.give(self._file, given)
         self._bound(n_more=memory, cpu_s=cpu_s)
         with contextlib.suppress(OSError):
             task.send(MESSAGE.pack(ASK, n_given, n_question))
@@ -135,13 +141,12 @@ class Parser:
         kind, n_found, n_answer = self._next(task)
         if kind == FOUND and not late:
             try:
-                return self._checked(found, n_found, n_answer, asked)
+                return self._checked(n_given + n_question, n_found, n_answer, asked)
             except (ValueError, TypeError, OverflowError, msgspec.MsgspecError, OSError):
                 log.exception("%s: the process that read it did not answer as it should", name)
             finally:
-                for file in self._files:
-                    if os.fstat(file).st_size > _MOST_KEPT:
-                        os.ftruncate(file, 0)
+                if _BLOCK * os.fstat(self._file).st_blocks > _MOST_KEPT:
+                    os.ftruncate(self._file, 0)
         self._end()
         if kind == LACKS and self._is_ordinary:
             self._lacked = True
@@ -152,47 +157,50 @@ class Parser:
         code = n_found
         if late or code == -signal.SIGXCPU:
             raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes:,} bytes took more than {cpu_s} s, {given_up}")
-        if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXFSZ}:
+        if code in {OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGBUS}:  # the last: no page is left for what is shared
             most = f"more than {memory // 10**6:,} MB of memory, or more than there is"
             raise BadInputError(Reason.TOO_LARGE, f"{name}: reading its {n_bytes:,} bytes took {most}, {given_up}")
         raise BadInputError(Reason.UNREADABLE, f"{name}: the process that read it crashed ({code}); export it again")
 
-    def start(self, *, ordinary: bool = False) -> socket.socket:
+    def start(self, *, ordinary: bool = False, n_bytes: int = 0) -> socket.socket:
         """Have the process that reads, and its walls, as the first file does; returns the way to it.
 
         Parameters
         ----------
         ordinary : whether one does that has few libraries; it is left for another one when a file needs more
+        n_bytes : of the files and the question; the process is left for another one, too, that shares more with this one
         """
         ordinary = ordinary and not self._lacked
-        if self._task is not None and self._is_ordinary and not ordinary:
+        n_shared = MEMORY_BYTES + (1 + MEMORY_PER_BYTE) * max(_LEAST_SHARED, 1 << n_bytes.bit_length())
+        if self._task is not None and ((self._is_ordinary and not ordinary) or self._n_shared < n_shared):
             self._end()
         if self._task is None:
-            self._task = self._started(ordinary=ordinary)
+            self._task, self._n_shared = self._started(ordinary=ordinary, n_shared=n_shared), n_shared
         return self._task
 
     def pids(self) -> list[int]:
         """Return the parent of the process that reads for this task, and that process; none before it is started."""
         return [self._parent, self._pid] if self._task else []
 
-    def _started(self, *, ordinary: bool) -> socket.socket:
+    def _started(self, *, ordinary: bool, n_shared: int) -> socket.socket:
         task, self._is_ordinary = _connected(ordinary=ordinary)
-        # Its parent may have died after it was asked: then nobody takes what waits at the socket, and nothing says so.
-        kind, self._pid, stands = self._next(task) if _has_come(task, START_S) else (b"", 0, 0)
-        if kind != READY:
-            task.close()
-            if self._is_ordinary:
-                return self._started(ordinary=False)
-            raise RuntimeError("the process that reads files did not start")  # tried again with the task
-        self._parent, self._n_before = _parent_and_memory(self._pid)
-        try:
-            _tell(Walls(landlock=stands % SECCOMP, seccomp=stands >= SECCOMP), required=self._required)
-        except ConfigurationError:
-            task.close()
-            raise
-        self._files = messages.shared_file(), messages.shared_file()
-        socket.send_fds(task, [MESSAGE.pack(FILES, 0, 0)], self._files)
-        return task
+        with contextlib.ExitStack() as unless_ready:
+            unless_ready.callback(task.close)
+            file = messages.shared_file(n_shared)
+            unless_ready.callback(os.close, file)
+            with contextlib.suppress(OSError):  # nobody is there any more
+                socket.send_fds(task, [MESSAGE.pack(SHARED, n_shared, 0)], [file])
+            # Its parent may have died after it was asked: then nobody takes what waits at the socket, and nothing says so.
+            kind, self._pid, stands = self._next(task) if _has_come(task, START_S) else (b"", 0, 0)
+            if kind == READY:
+                self._parent, self._n_before = _parent_and_memory(self._pid)
+                _tell(Walls(landlock=stands % SECCOMP, seccomp=stands >= SECCOMP), required=self._required)
+                unless_ready.pop_all()
+                self._file = file
+                return task
+        if self._is_ordinary:
+            return self._started(ordinary=False, n_shared=n_shared)
+        raise RuntimeError("the process that reads files did not start")  # tried again with the task
 
     def _bound(self, *, n_more: int, cpu_s: int) -> None:
         """Set how much memory and time the process may take from now on; it cannot set that itself."""
@@ -204,7 +212,6 @@ class Parser:
             most = self._n_before + n_more
             most = most if hard == resource.RLIM_INFINITY else min(hard, most)
             resource.prlimit(self._pid, resource.RLIMIT_DATA, (most, hard))
-            resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (n_more, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
             resource.prlimit(self._pid, resource.RLIMIT_CPU, (int(used_s) + 1 + cpu_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
     @staticmethod
@@ -216,10 +223,10 @@ class Parser:
                 data += more
         return MESSAGE.unpack(data) if len(data) == MESSAGE.size else (b"", 0, 0)
 
-    @staticmethod
-    def _checked(found: int, n_found: int, n_answer: int, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
+    def _checked(self, at: int, n_found: int, n_answer: int, asked: Sequence[AskedDrop]) -> list[Found | BadInputError]:
         checked: list[Found | BadInputError] = []
-        for one, (answer, read, copy) in zip(asked, messages.answered(found, n_found, n_answer, asked), strict=True):
+        found = messages.answered(self._file, at, n_found, n_answer, asked, room=self._room)
+        for one, (answer, read, copy) in zip(asked, found, strict=True):
             own = recording_name(one.name)
             names = [record.name for record in read.records] + [row.name for row in read.rejected]
             if not all(name.startswith(own) for name in names):
@@ -236,9 +243,8 @@ class Parser:
     def _end(self) -> None:
         if self._task is not None:
             self._task.close()
-            for file in self._files:
-                os.close(file)
-        self._task, self._files = None, ()
+            os.close(self._file)
+        self._task, self._file = None, -1
 
 
 class _GoneError(Exception):

@@ -1,10 +1,13 @@
 """Here: what a task and the process that reads its files say to one another, as bytes. Not here: who says it (``asking``, ``serving``).
 
-A message on the socket is of fixed length. All that is long lies in two shared files in memory, which the task makes and hands over once:
-the files that are to be read, and what was found. Nothing is unpickled, and what comes back is taken for what a stranger may have written.
+A message on the socket is of fixed length. All that is long lies in a file in memory, which the task makes and hands over once: the files
+that are to be read, the questions, and behind them what was found. Who reads maps that file; the task does not, so that all it takes from
+there is a copy before it is looked at. Nothing is unpickled, and what comes back is taken for what a stranger may have written.
 """
 
-import errno
+import contextlib
+import math
+import mmap
 import os
 import struct
 import sys
@@ -25,15 +28,16 @@ from ecg_tasks.signals.record import Record, Unit
 
 MESSAGE = struct.Struct("<cqq")
 """A letter and two numbers."""
-READY, FILES, ASK, FOUND, LACKS, ENDED = b"r", b"s", b"a", b"f", b"l", b"e"
-"""The process stands behind its walls: its id, and which walls (Landlock's version, and 256 for seccomp). The task hands over the shared
-files. It asks: bytes of the files to be read, and of the questions after them. It is answered: bytes of samples and copies, and of the
-answers after them; or that the process lacks a library that one of the files needs. The process has ended: how.
+SHARED, READY, ASK, FOUND, LACKS, ENDED = b"s", b"r", b"a", b"f", b"l", b"e"
+"""The task hands over the shared file: its bytes. The process stands behind its walls: its id, and which walls (Landlock's version, and 256
+for seccomp). The task asks: bytes of the files to be read, and of the questions after them. It is answered: bytes of samples and copies,
+which begin where the questions end, and of the answers after them; or that the process lacks a library that one of the files needs. The
+process has ended: how.
 """
 SECCOMP = 256
 AS_GIVEN = -1
-NO_ROOM = (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
-"""Errors of a file in memory that may not grow any more."""
+_AT_ONCE = 512
+"""Parts that are written by one call; systems take 1,024."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,64 +92,112 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 _SAMPLE = np.dtype("<f4")
 Samples = NDArray[np.float32]
+_BLOCK_BYTES = 16 * 1024 * 1024
+"""Of memory for samples: some large pages of 2 MB."""
 _TOLD = tuple(field.name for field in fields(Record) if field.name != "samples")
 _encode = msgspec.msgpack.Encoder(enc_hook=float).encode  # a number of NumPy's
 _asked = msgspec.msgpack.Decoder(tuple[Question, ...]).decode
 _answered = msgspec.msgpack.Decoder(tuple[Answered, ...]).decode
 
 
-def shared_file() -> int:
-    """Make a file in memory that another process may be given; elsewhere than on Linux one on the disk, without a name."""
+def shared_file(n_bytes: int) -> int:
+    """Make a file in memory that another process may be given; elsewhere than on Linux one on the disk, without a name.
+
+    Only what is written of it takes memory.
+    """
     if sys.platform == "linux":
-        return os.memfd_create("ecg", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:  # type: ignore[unreachable]  # not on the machine that checks
-        return os.dup(file.fileno())
+        file = os.memfd_create("ecg", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as made:  # type: ignore[unreachable]  # not on the machine that checks
+            file = os.dup(made.fileno())
+    os.ftruncate(file, n_bytes)
+    return file
 
 
-def write(file: int, parts: Iterable[bytes | memoryview], *, at: int = 0) -> int:
-    """Write into a shared file from a place on; returns how many bytes."""
-    n_bytes = 0
-    for part in parts:
-        rest = memoryview(part).cast("B")
-        while rest:
-            n = os.pwrite(file, rest, at + n_bytes)
-            n_bytes, rest = n_bytes + n, rest[n:]
-    return n_bytes
+def give(file: int, parts: Iterable[bytes]) -> None:
+    """Write into a shared file from its beginning on."""
+    rest, at = [memoryview(part) for part in parts if part], 0
+    while rest:
+        n_bytes = os.pwritev(file, rest[:_AT_ONCE], at)  # two gigabytes at most
+        rest, at = _behind(rest, n_bytes), at + n_bytes
 
 
-def content(file: int, n_bytes: int, *, at: int = 0) -> bytes:
+def _behind(parts: Sequence[memoryview], n_bytes: int) -> list[memoryview]:
+    """Return what is left of parts behind so many bytes.
+
+    >>> [bytes(part) for part in _behind([memoryview(b"ab"), memoryview(b"cde"), memoryview(b"f")], 3)]
+    [b'de', b'f']
+    """
+    for number, part in enumerate(parts):
+        if n_bytes < len(part):
+            return [part[n_bytes:], *parts[number + 1 :]]
+        n_bytes -= len(part)
+    return []
+
+
+def content(file: int, n_bytes: int, *, at: int) -> bytes:
     """Read so much of a shared file, from a place on: a copy, that nobody changes any more.
 
     Raises
     ------
     ValueError
-        If the file is shorter.
+        If the file ends before.
     """
-    if min(n_bytes, at) < 0 or at + n_bytes > os.fstat(file).st_size:
-        raise ValueError("a shared file is shorter than was said")
     parts: list[bytes] = []
     while n_bytes:  # one call gives two gigabytes at most
         parts.append(os.pread(file, n_bytes, at))
         n_bytes, at = n_bytes - len(parts[-1]), at + len(parts[-1])
         if not parts[-1]:
-            raise ValueError("a shared file has become shorter")
+            raise ValueError("a shared file is shorter than was said")
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def fill(room: Samples, file: int, *, at: int) -> None:
-    """Read samples of a shared file, from a place on, as `content` reads bytes.
+def _fill(rooms: Sequence[memoryview], file: int, *, at: int) -> None:
+    """Read a shared file from a place on, until the rooms are full, as `content` does."""
+    rest = list(rooms)
+    while rest:
+        n_bytes = os.preadv(file, rest[:_AT_ONCE], at)
+        if not n_bytes:
+            raise ValueError("a shared file is shorter than was said")
+        rest, at = _behind(rest, n_bytes), at + n_bytes
+
+
+class Room:
+    """Memory for the samples of a batch, in blocks for which the kernel may take large pages: it clears them in half the time."""
+
+    def __init__(self) -> None:
+        self._rest = np.empty(0, dtype=_SAMPLE)
+
+    def take(self, n_samples: int) -> Samples:
+        """Return memory for so many samples."""
+        if n_samples > self._rest.size:
+            self._rest = np.frombuffer(_block(_SAMPLE.itemsize * n_samples), dtype=_SAMPLE)
+        taken, self._rest = self._rest[:n_samples], self._rest[n_samples:]
+        return taken
+
+
+def _block(n_bytes: int) -> mmap.mmap:
+    block = mmap.mmap(-1, -(-n_bytes // _BLOCK_BYTES) * _BLOCK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # the kernel has none
+            block.madvise(mmap.MADV_HUGEPAGE)
+    return block
+
+
+def put(shared: mmap.mmap, parts: Iterable[bytes | memoryview], *, at: int) -> int:
+    """Write into the shared file, where it is mapped, from a place on; returns where that ends.
 
     Raises
     ------
-    ValueError
-        If the file is shorter.
+    MemoryError
+        If it has no room for that.
     """
-    rest = room.data.cast("B") if room.size else memoryview(b"")
-    while rest:
-        n_bytes = os.preadv(file, [rest], at)
-        if not n_bytes:
-            raise ValueError("a shared file has become shorter")
-        rest, at = rest[n_bytes:], at + n_bytes
+    for part in parts:
+        if at + len(part) > len(shared):
+            raise MemoryError
+        shared[at : at + len(part)] = part
+        at += len(part)
+    return at
 
 
 def asking(drops: Sequence[AskedDrop]) -> bytes:
@@ -162,20 +214,20 @@ def asking(drops: Sequence[AskedDrop]) -> bytes:
     )
 
 
-def asked(file: int, n_given: int, n_question: int) -> Iterator[AskedDrop]:
-    """Yield the drops in a shared file, of which memory holds one at a time."""
+def asked(shared: mmap.mmap, n_given: int, n_question: int) -> Iterator[AskedDrop]:
+    """Yield the drops in the shared file, where it is mapped; memory of the process holds one at a time."""
     at = 0
-    for one in _asked(content(file, n_question, at=n_given)):
+    for one in _asked(shared[n_given : n_given + n_question]):
         contents = {}
         for name, size in one.files.items():
-            contents[name], at = content(file, size, at=at), at + size
+            contents[name], at = shared[at : at + size], at + size
         yield AskedDrop(one.name, contents, one.called)
 
 
 def answering(
     drop: AskedDrop, read: Read, copy: Mapping[str, bytes] | None, *, logged: Iterable[str]
-) -> tuple[list[bytes | memoryview], Answered]:
-    """Return what goes into the shared file before the answers, and the answer for a drop."""
+) -> tuple[list[memoryview], list[bytes], Answered]:
+    """Return the samples, the files of a copy that are not as they were given, and the answer for a drop."""
     samples = [np.ascontiguousarray(record.samples, dtype=_SAMPLE) for record in read.records]
     records = tuple(
         _Record(n_leads=one.shape[0], n_samples=one.shape[1], **{name: getattr(record, name) for name in _TOLD})
@@ -184,9 +236,9 @@ def answering(
     rejected = tuple(_Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in read.rejected)
     given = _given(drop)
     sizes = None if copy is None else {file: AS_GIVEN if data == given.get(file) else len(data) for file, data in copy.items()}
-    parts: list[bytes | memoryview] = [one.data.cast("B") for one in samples]
-    parts += [copy[file] for file, size in (sizes or {}).items() if copy is not None and size != AS_GIVEN]
-    return parts, Answered(records=records, rejected=rejected, copy=sizes, logged=tuple(logged))
+    changed = [copy[file] for file, size in (sizes or {}).items() if copy is not None and size != AS_GIVEN]
+    answer = Answered(records=records, rejected=rejected, copy=sizes, logged=tuple(logged))
+    return [one.data.cast("B") for one in samples], changed, answer
 
 
 def refusing(fault: BadInputError, *, logged: Iterable[str]) -> Answered:
@@ -199,60 +251,67 @@ def packed(answers: Sequence[Answered]) -> bytes:
     return _encode(answers)
 
 
-def answered(file: int, n_found: int, n_answer: int, drops: Sequence[AskedDrop]) -> list[tuple[Answered, Read, dict[str, bytes] | None]]:
+def answered(
+    file: int, at: int, n_found: int, n_answer: int, drops: Sequence[AskedDrop], *, room: Room
+) -> list[tuple[Answered, Read, dict[str, bytes] | None]]:
     """Return the answers in a shared file, of each drop with what was read, and the copy.
+
+    Parameters
+    ----------
+    at : where what was found begins: the samples of all drops, then the files of their copies, then the answers
+    room : memory for the samples
 
     Raises
     ------
     ValueError
         If it is no answer, or none to these questions.
     """
-    answers = _answered(content(file, n_answer, at=n_found))
-    room = _room([one for answer in answers for one in answer.records], most=n_found)
-    found, at = [], 0
+    end = at + n_found
+    if min(n_found, n_answer) < 0 or end + n_answer > os.fstat(file).st_size:
+        raise ValueError("more than a shared file has")
+    answers = _answered(content(file, n_answer, at=end))
+    shapes = [(one.n_leads, one.n_samples) for answer in answers for one in answer.records]
+    if min(map(min, shapes), default=0) < 0 or _SAMPLE.itemsize * sum(map(math.prod, shapes)) > n_found:
+        raise ValueError("more samples than bytes, or fewer than none")
+    samples = [room.take(math.prod(shape)).reshape(shape) for shape in shapes]
+    _fill([one.data.cast("B") for one in samples if one.size], file, at=at)
+    at += sum(one.nbytes for one in samples)
+    left, found = iter(samples), []
     for drop, one in zip(drops, answers, strict=True):
-        read, copy, room, at = _taken(file, at, one, drop, room)
-        found.append((one, read, copy))
-    if at != n_found:
-        raise ValueError("more or less than the answers report")
+        copy, at = _copy(file, at, end, one.copy, drop)
+        found.append((one, _read(one, left), copy))
+    if at != end:
+        raise ValueError("more than the answers report")
     return found
 
 
-def _room(records: Iterable[_Record], *, most: int) -> Samples:
-    """Return memory for the samples of these records: of one piece, for which the kernel may take large pages."""
-    n_samples = 0
-    for one in records:
-        if min(one.n_leads, one.n_samples) < 0:
-            raise ValueError("a record of a negative size")
-        n_samples += one.n_leads * one.n_samples
-    if _SAMPLE.itemsize * n_samples > most:
-        raise ValueError("more samples than bytes")
-    return np.empty(n_samples, dtype=_SAMPLE)
-
-
-def _taken(file: int, at: int, found: Answered, drop: AskedDrop, room: Samples) -> tuple[Read, dict[str, bytes] | None, Samples, int]:
-    """Return what lies in the shared file of one drop, the room that is left, and where the next one begins."""
+def _read(found: Answered, samples: Iterator[Samples]) -> Read:
+    """Return what was read of a drop, whose samples come next."""
     records = []
     for one in found.records:
-        n_samples = one.n_leads * one.n_samples
-        samples, room = room[:n_samples], room[n_samples:]
-        fill(samples, file, at=at)
-        samples.flags.writeable = False
-        records.append(Record(samples=samples.reshape(one.n_leads, one.n_samples), **{name: getattr(one, name) for name in _TOLD}))
-        at += samples.nbytes
-    copy = None
-    if found.copy is not None:
-        given = _given(drop)
-        if drop.called is None or set(found.copy) != set(given):
-            raise ValueError("a copy that was not asked for")
-        copy = {}
-        for name, size in found.copy.items():
-            if size == AS_GIVEN:
-                copy[name] = given[name]
-            else:
-                copy[name], at = content(file, size, at=at), at + size
+        own = next(samples)
+        own.flags.writeable = False
+        records.append(Record(samples=own, **{name: getattr(one, name) for name in _TOLD}))
     rejected = tuple(Rejected(name=one.name, reason=one.reason, message=one.message, content=one.content) for one in found.rejected)
-    return Read(records=tuple(records), rejected=rejected), copy, room, at
+    return Read(records=tuple(records), rejected=rejected)
+
+
+def _copy(file: int, at: int, end: int, sizes: Mapping[str, int] | None, drop: AskedDrop) -> tuple[dict[str, bytes] | None, int]:
+    """Return the copy of a drop, which lies in the shared file before ``end``, and where the next one begins."""
+    if sizes is None:
+        return None, at
+    given = _given(drop)
+    if drop.called is None or set(sizes) != set(given):
+        raise ValueError("a copy that was not asked for")
+    copy = {}
+    for name, size in sizes.items():
+        if size == AS_GIVEN:
+            copy[name] = given[name]
+        elif 0 <= size <= end - at:
+            copy[name], at = content(file, size, at=at), at + size
+        else:
+            raise ValueError("less than the answers report")
+    return copy, at
 
 
 def _given(drop: AskedDrop) -> dict[str, bytes]:

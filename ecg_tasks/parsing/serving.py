@@ -14,6 +14,7 @@ import gc
 import importlib
 import importlib.abc
 import logging
+import mmap
 import os
 import resource
 import select
@@ -23,7 +24,6 @@ import struct
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from ecg_tasks import sandbox
@@ -91,6 +91,8 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
         waiting.register(file, _GONE & ~select.POLLHUP)
     wake.send(b"\0")  # one may have ended before this program could hear of it
     modules = _modules()
+    logged = _Logged()
+    logging.basicConfig(handlers=[logged], level=logging.WARNING, force=True)
     plan = sandbox.prepare(reads=sandbox.libraries(), calls=seccomp.ONLY_COMPUTING)
     gc.freeze()  # a child that collects would copy all that it finds
     while os.getppid() == parent:
@@ -99,29 +101,30 @@ def serve(listener: socket.socket, *, parent: int, before: Sequence[_Child] = ()
                 woken.recv(4096)
                 _let_go(children, waiting)
             elif file == listener.fileno():
-                if _modules() != modules:
+                if any(_changed(path) != changed for path, changed in modules.items()):
                     _begin_anew(listener, children.values())
                 if (task := _next(listener)) is not None:
                     others = [listener, woken, wake, *(one.task for one in children.values())]
-                    children[task.fileno()] = _Child(_fork(task, others, plan), task)
+                    children[task.fileno()] = _Child(_fork(task, others, plan, logged), task)
                     waiting.register(task, _GONE & ~select.POLLHUP)
             elif event and file in children:
                 os.kill(children[file].pid, signal.SIGKILL)  # it is not waited for yet, so the number is still its own
-                waiting.modify(file, 0)
+                waiting.unregister(file)  # it would be told again and again, until the child has ended
 
 
 def _let_go(children: dict[int, _Child], waiting: "select.poll") -> None:
     """Tell the tasks of children that have ended, and forget these."""
     for child in [child for child in children.values() if _has_ended(child)]:
-        waiting.unregister(child.task)
+        with contextlib.suppress(KeyError):  # its task has gone before it
+            waiting.unregister(child.task)
         del children[child.task.fileno()]
         child.task.close()
 
 
-def _modules() -> dict[str, int]:
+def _modules() -> dict[str, int | None]:
     """Return when each of our modules that is imported was changed: tasks find them as they are on the disk, and so does this process."""
     paths = [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "ecg_tasks" and module.__file__]
-    return {path: changed for path in paths if (changed := _changed(path)) is not None}
+    return {path: _changed(path) for path in paths}
 
 
 def _changed(path: str) -> int | None:
@@ -163,7 +166,7 @@ def _has_ended(child: _Child) -> bool:
     return bool(ended)
 
 
-def _fork(task: socket.socket, others: Sequence[socket.socket], plan: sandbox.Plan) -> int:
+def _fork(task: socket.socket, others: Sequence[socket.socket], plan: sandbox.Plan, logged: "_Logged") -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -173,61 +176,61 @@ def _fork(task: socket.socket, others: Sequence[socket.socket], plan: sandbox.Pl
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for one in others:
             one.close()
-        _read_what_comes(task, plan)
+        _read_what_comes(task, plan, logged)
     except BaseException:  # noqa: BLE001 - it must not go on as its parent
         os._exit(1)
     os._exit(0)
 
 
-def _read_what_comes(task: socket.socket, plan: sandbox.Plan) -> None:
+def _read_what_comes(task: socket.socket, plan: sandbox.Plan, logged: "_Logged") -> None:
     """Put up the walls, then read drop after drop until the task has gone."""
     with contextlib.suppress(OSError):  # where memory runs out, this process goes and not the task
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"1000")
+        os.close(score)
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):  # it writes no file at all
+        resource.setrlimit(limit, (0, 0))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for file in range(3):
         os.dup2(nowhere, file)
     os.close(nowhere)
-    logged = _Logged()
-    logging.basicConfig(handlers=[logged], level=logging.WARNING, force=True)
+    message, files, *_ = socket.recv_fds(task, MESSAGE.size, 1)
+    if not files or len(message) < MESSAGE.size:  # the task has gone
+        return
+    shared = mmap.mmap(files[0], MESSAGE.unpack(message)[1])  # Python keeps a descriptor, by which nothing can be written
+    os.close(files[0])
     walls = sandbox.enter(plan)
     task.sendall(MESSAGE.pack(READY, os.getpid(), walls.landlock + SECCOMP * walls.seccomp))
-    message, files, *_ = socket.recv_fds(task, MESSAGE.size, 2)
-    while len(files) == 2 and len(message := task.recv(MESSAGE.size)) == MESSAGE.size:  # noqa: PLR2004 - what is read, and what is found
-        kind, n_data, n_question = MESSAGE.unpack(message)
+    while len(message := task.recv(MESSAGE.size)) == MESSAGE.size:
+        kind, n_given, n_question = MESSAGE.unpack(message)
         if kind != ASK:
             return
         try:
-            task.sendall(MESSAGE.pack(FOUND, *_answer(files, n_data, n_question, logged)))
+            task.sendall(MESSAGE.pack(FOUND, *_answer(shared, n_given, n_question, logged)))
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
         except _LackError:
             task.sendall(MESSAGE.pack(LACKS, 0, 0))
             return
 
 
-def _answer(files: Sequence[int], n_data: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
+def _answer(shared: mmap.mmap, n_given: int, n_question: int, logged: "_Logged") -> tuple[int, int]:
     """Read some drops; returns how many bytes of samples and copies were written, and of the answers after them."""
-    n_found, answers = 0, []
-    try:
-        for drop in messages.asked(files[0], n_data, n_question):
-            parts: Sequence[bytes | memoryview] = ()
-            try:
-                read, copy = read_here(drop.name, drop.contents, called=drop.called)
-                parts, answer = messages.answering(drop, read, copy, logged=logged.taken())
-            except BadInputError as fault:
-                answer = messages.refusing(fault, logged=logged.taken())
-            n_found += messages.write(files[1], parts, at=n_found)
-            answers.append(answer)
-        return n_found, messages.write(files[1], [messages.packed(answers)], at=n_found)
-    except MemoryError:
-        _give_up()
-    except OSError as error:
-        if error.errno in messages.NO_ROOM:
-            _give_up()
-        raise
-
-
-def _give_up() -> NoReturn:
-    os._exit(OUT_OF_MEMORY)
+    begin = at = n_given + n_question
+    copies: list[bytes] = []
+    answers = []
+    for drop in messages.asked(shared, n_given, n_question):
+        try:
+            read, copy = read_here(drop.name, drop.contents, called=drop.called)
+            samples, files, answer = messages.answering(drop, read, copy, logged=logged.taken())
+        except BadInputError as fault:
+            answers.append(messages.refusing(fault, logged=logged.taken()))
+            continue
+        at = messages.put(shared, samples, at=at)
+        copies += files
+        answers.append(answer)
+    end = messages.put(shared, copies, at=at)
+    return end - begin, messages.put(shared, [messages.packed(answers)], at=end) - end
 
 
 class _LackError(BaseException):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.signals import filters
+from ecg_tasks.signals.middle import middle_of, percentile_along
 from ecg_tasks.signals.preparing import prepare
 from ecg_tasks.signals.record import Record
 
@@ -72,6 +73,6 @@ def _rr_s(leads: NDArray[np.float32], *, fs: float) -> list[float]:
         return [float("nan")] * len(leads)
     energy = np.diff(filters.between(leads, QRS_HZ, fs=fs)) ** 2
     steepness = np.sqrt(uniform_filter1d(energy, max(1, round(0.12 * fs)), mode="constant"))
-    heights = 0.4 * np.percentile(steepness, 98, axis=1)
+    heights = 0.4 * percentile_along(steepness, 98)
     peaks = filters.peaks_of_rows(steepness, distance=max(1, round(REFRACTORY_S * fs)), heights=heights)
-    return [float(np.median(np.diff(one)) / fs) if one.size > 1 else float("nan") for one in peaks]
+    return [middle_of(np.diff(one)) / fs if one.size > 1 else float("nan") for one in peaks]

@@ -66,6 +66,21 @@ def _design(hz: float | tuple[float, float], kind: Literal["highpass", "bandpass
 
 
 def _both_ways(sections: NDArray[np.float64], samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what ``scipy.signal.sosfiltfilt`` gives, same shape, on Linux to the last bit; every zero is positive.
+
+    Each value waits for the one before it, so two rows take little longer than one: they go through as the real and the imaginary part
+    of one row, which real weights keep apart to the last bit. Only of what is not finite would one reach the other.
+    """
     from scipy.signal import sosfiltfilt
 
-    return np.asarray(sosfiltfilt(sections, samples, axis=-1))
+    rows = samples.reshape(-1, samples.shape[-1])
+    if not np.isfinite(rows).all():
+        return np.asarray(sosfiltfilt(sections, samples, axis=-1)) + 0.0
+    n_first = -(-len(rows) // 2)
+    pairs = np.zeros((n_first, rows.shape[1]), np.result_type(rows.dtype, np.complex64))
+    pairs.real, pairs.imag[: len(rows) - n_first] = rows[:n_first], rows[n_first:]
+    both = sosfiltfilt(sections, pairs, axis=-1)
+    found = np.empty(rows.shape)
+    np.add(both.real, 0.0, out=found[:n_first])
+    np.add(both.imag[: len(rows) - n_first], 0.0, out=found[n_first:])
+    return found.reshape(samples.shape)

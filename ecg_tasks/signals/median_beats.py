@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.signals import filters
-from ecg_tasks.signals.middle import median_along, median_of
+from ecg_tasks.signals.middle import median_along, median_of, percentile_along
 
 WANDER_HZ = 0.5
 """What is slower is breathing or electrodes, not the heart (Kligfield et al., Circulation 115(10), 2007)."""
@@ -108,16 +108,14 @@ def _steepness(windows: NDArray[np.float64], *, fs: float) -> NDArray[np.float64
     """Return how steep all leads are around each sample, shape (n, n_samples): each lead in units of its own median steepness."""
     from scipy.ndimage import uniform_filter1d
 
-    steps = filters.between(windows, QRS_HZ, fs=fs)
-    steps[..., 1:] -= steps[..., :-1].copy()
-    steps *= steps
+    steps = np.diff(filters.between(windows, QRS_HZ, fs=fs), prepend=0) ** 2
     steps /= median_along(steps)[..., None] + 1e-12  # a flat lead has steps of zero and stays at zero
     lead_mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
     return np.asarray(uniform_filter1d(lead_mean, round(QRS_S * fs), axis=-1, mode="constant"))
 
 
 def _r_peaks(steepness: NDArray[np.float64], *, fs: float) -> list[NDArray[np.int64]]:
-    heights = 0.4 * np.percentile(steepness, 98, axis=-1)
+    heights = 0.4 * percentile_along(steepness, 98)
     return filters.peaks_of_rows(steepness, distance=round(REFRACTORY_S * fs), heights=heights)
 
 

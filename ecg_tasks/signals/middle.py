@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Number = TypeVar("_Number", float, NDArray[np.float64])
+
 MOST = 24
 """Of more arrays sorting is as quick."""
+LONG = 256
+"""Rows of so many values and more are parted at one place, in six tenths of the time that sorting takes; fewer are sorted as quickly."""
 
 
 class _Exchange(NamedTuple):
@@ -66,25 +70,49 @@ def quartiles_of(values: NDArray[np.floating]) -> tuple[float, float, float]:
 
     def at(share: float) -> float:
         place = (len(ordered) - 1) * share
-        low, high = ordered[int(place)], ordered[min(int(place) + 1, len(ordered) - 1)]
-        part = place - int(place)
-        return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)  # noqa: PLR2004 - as NumPy does
+        return _between(ordered[int(place)], ordered[min(int(place) + 1, len(ordered) - 1)], place % 1)
 
     return at(0.25), at(0.5), at(0.75)
+
+
+def percentile_along(rows: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+    """Return a percentile along the last axis: the bits of ``np.percentile`` (but for the sign of a zero), which parts rows at four places.
+
+    A row with a value that is no number has no percentile either.
+
+    Examples
+    --------
+    >>> percentile_along(np.array([[1.0, 9.0, 2.0, 4.0]]), 50)
+    array([3.])
+    """
+    last = rows.shape[-1] - 1
+    place = last * (percent / 100)
+    at = int(place)
+    parted = np.partition(rows, at, axis=-1)  # what is no number comes last, and the least of what has one in it is none either
+    return _between(parted[..., at], parted[..., min(at + 1, last) :].min(axis=-1), place % 1)
 
 
 def median_along(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the median along the last axis, of finite values: the bits of ``np.median``.
 
-    All are sorted, since NumPy sorts whole vectors at a time and selects value by value: a fifth of the time.
+    NumPy parts rows at one place a whole vector at a time, but value by value at the three that its own median asks for, which takes
+    seven times as long.
 
     Examples
     --------
     >>> median_along(np.array([[1.0, 9.0, 2.0, 3.0]]))
     array([2.5])
     """
-    ordered, n = np.sort(rows, axis=-1), rows.shape[-1]
-    return np.asarray((ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2)
+    n = rows.shape[-1]
+    middle = n // 2
+    if n < LONG:
+        ordered = np.sort(rows, axis=-1)
+        low, high = ordered[..., (n - 1) // 2], ordered[..., middle]
+    else:
+        parted = np.partition(rows, middle, axis=-1)
+        high = parted[..., middle]
+        low = high if n % 2 else parted[..., :middle].max(axis=-1)
+    return np.asarray((low + high) / 2 + 0.0)  # of zeros of both signs any may stand there; now it is none below zero
 
 
 def median_kept(rows: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -104,6 +132,11 @@ def mean_along(values: NDArray[np.floating], axis: int | tuple[int, ...], *, kee
     """Return the mean along axes of small arrays: the bits of their method ``mean``, most of whose time are questions before the sum."""
     total = np.asarray(np.add.reduce(values, axis=axis, keepdims=keepdims))  # type: ignore[call-overload]  # its stubs know no tuple
     return np.asarray(total / (values.size // max(total.size, 1)))
+
+
+def _between(low: _Number, high: _Number, part: float) -> _Number:
+    """Return what lies so far between two values, rounded as NumPy's percentiles are."""
+    return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)  # noqa: PLR2004
 
 
 @lru_cache(maxsize=MOST)

@@ -21,8 +21,8 @@ from ecg_tasks.signals.windowing import Windows
 
 MAINS_HZ = (50.0, 60.0)
 """Frequencies of the world's mains."""
-_AT_ONCE = 16
-"""Windows that are assessed together: what is computed of them stays in a processor's cache."""
+_LEADS_AT_ONCE = 96
+"""Leads of windows that are assessed together: what is computed of them stays in a processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,9 +79,10 @@ class RecordingQuality:
         Of a window that is not full, only the real samples count.
         """
         values, flags = np.empty(len(windows), np.float32), [""] * len(windows)
+        at_once = max(1, _LEADS_AT_ONCE // windows.samples.shape[1])
         for length in np.unique(windows.n_real).tolist():
             alike = np.flatnonzero(windows.n_real == length)
-            for some in np.split(alike, range(_AT_ONCE, len(alike), _AT_ONCE)):
+            for some in np.split(alike, range(at_once, len(alike), at_once)):
                 assessed = self._assess(windows.samples[some, :, :length], windows.clipped[some], fs=fs)
                 values[some] = assessed.values
                 for at, found in zip(some.tolist(), assessed.flags, strict=True):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_tasks.signals import filters
 from ecg_tasks.signals.median_beats import QRS_HZ, QRS_S, REFRACTORY_S, WANDER_HZ
-from ecg_tasks.signals.middle import mean_along, median_along, median_kept, median_of, middle_of
+from ecg_tasks.signals.middle import mean_along, median_along, median_kept, median_of, middle_of, percentile_along
 
 WORKING_HZ = 250.0
 """About this rate is measured at: a faster recording is thinned to it by the mean of neighbouring samples."""
@@ -146,10 +146,10 @@ def _r_peaks(samples: NDArray[np.float32], *, fs: float) -> list[NDArray[np.int6
     coarse, coarse_fs = _thinned(samples, fs=fs, target_fs=125.0)
     steps = np.diff(filters.between(coarse, QRS_HZ, fs=coarse_fs), prepend=0) ** 2
     middle = steps.shape[-1] // 2
-    steps /= np.sort(steps)[..., middle, None] + 1e-12
+    steps /= np.partition(steps, middle)[..., middle, None] + 1e-12
     mean = np.sqrt(np.minimum(steps, 1e4)).mean(axis=1)  # an artefact in one lead cannot outweigh the others
     steepness = uniform_filter1d(mean, round(QRS_S * coarse_fs), mode="constant")
-    heights = 0.4 * np.percentile(steepness, 98, axis=1)
+    heights = 0.4 * percentile_along(steepness, 98)
     peaks = filters.peaks_of_rows(steepness, distance=round(REFRACTORY_S * coarse_fs), heights=heights)
     return [np.asarray(np.rint(one * (fs / coarse_fs)), dtype=np.int64) for one in peaks]
 

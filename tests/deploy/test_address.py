@@ -35,10 +35,10 @@ def ports():
 
 
 def test_nothing_is_served_by_tls_unless_it_is_asked_for(home):
-    """The address on this machine, and Airflow's own command."""
+    """The address on this machine, and the same program."""
     address.choose(home, {})
     assert airflow.shown_ui(home) == airflow.ui(home) == airflow.environment(home)["AIRFLOW__API__BASE_URL"]
-    assert airflow.server_command(home, "api-server")[1:4] == ["-m", "airflow", "api-server"]
+    assert airflow.server_command(home, "api-server") == [*airflow.COMPONENT, "deploy.embedded.api_server", "--port", str(home.ports().ui)]
 
 
 def test_an_address_behind_a_proxy_is_what_people_enter(home):
@@ -152,6 +152,19 @@ def test_one_application_is_served_plain_and_by_tls(tmp_path, ports):
                 assert server.poll() is None
                 time.sleep(0.1)
             assert answer(server, f"https://127.0.0.1:{ports[1]}/", cert) == "https"
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert server.stdout.read() == "ended\n"
+
+
+def test_without_tls_the_same_program_serves_plain(ports):
+    """As Airflow's own command does; a stop ends the application, too."""
+    with subprocess.Popen(
+        [sys.executable, "-c", APP, "--port", str(ports[0])], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    ) as server:
+        try:
+            assert answer(server, f"http://127.0.0.1:{ports[0]}/", None) == "http"
         finally:
             server.send_signal(signal.SIGTERM)
         assert server.wait() == 0

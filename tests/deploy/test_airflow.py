@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import airflow, bucket, supervision, task_environment
+from deploy.embedded import airflow, bucket, health, object_store, supervision, task_environment
 from deploy.embedded.home import Home
 from ecg_tasks.settings import Settings
 
@@ -84,6 +84,32 @@ def test_what_a_dead_process_left_is_taken_up_within_a_minute(home):
 
     assert seconds("task_instance_heartbeat_timeout") + seconds("task_instance_heartbeat_timeout_detection_interval") <= 45
     assert seconds("scheduler_health_check_threshold") + seconds("orphaned_tasks_check_interval") <= 45
+
+
+def test_signs_of_life_come_three_times_before_they_are_missed(home):
+    """Of each component that leaves them, for the guardian and for Airflow's own pages."""
+    from airflow.configuration import conf
+
+    given = airflow.environment(home)
+    for section, option in (
+        ("scheduler", "scheduler_heartbeat_sec"),
+        ("scheduler", "job_heartbeat_sec"),
+        ("triggerer", "job_heartbeat_sec"),
+    ):
+        assert float(given[f"AIRFLOW__{section}__{option}".upper()]) * 3 <= health.SILENT_S
+    for section, option in (
+        ("scheduler", "scheduler_health_check_threshold"),
+        ("triggerer", "triggerer_health_check_threshold"),
+        ("dag_processor", "health_check_threshold"),
+    ):
+        assert float(conf.get_default_value(section, option)) >= health.SILENT_S
+
+
+def test_the_embedded_stores_changes_are_told_to_the_watcher(home):
+    """A bucket elsewhere marks none, and is listed."""
+    assert airflow.environment(home)["ECG_STORE_CHANGES"] == str(object_store.changes(home))
+    bucket.choose(home, {"ECG_BUCKET": "elsewhere"})
+    assert "ECG_STORE_CHANGES" not in airflow.environment(home)
 
 
 def test_every_setting_is_known_to_airflow(home):

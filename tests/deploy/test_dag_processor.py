@@ -1,33 +1,54 @@
-"""How often the embedded stack's dag-processor asks its database. Not here: reading DAG files, which is Airflow's (``end_to_end``)."""
+"""How often the embedded stack's dag-processor looks. Not here: reading DAG files, which is Airflow's (``end_to_end``)."""
 
 import pytest
 from airflow.dag_processing.manager import DagFileProcessorManager
 
 from deploy.embedded import dag_processor
 
+NAMES = ("claim_priority_files", "fetch_callbacks", "purge_inactive_dag_warnings")
+
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What Airflow's own manager was asked for, and a clock."""
-    now, asked = [0.0], []
-    for name in ("claim_priority_files", "fetch_callbacks", "purge_inactive_dag_warnings"):
-        monkeypatch.setattr(DagFileProcessorManager, name, lambda _self, name=name: asked.append((now[0], name)) or ["one"])
-    monkeypatch.setattr(dag_processor.time, "monotonic", lambda: now[0])
-    return now, asked
+def manager(monkeypatch):
+    """A manager, what its glances see, one after the other, and what Airflow's own was asked for."""
+    seen, asked = [], []
+    for name in NAMES:
+        monkeypatch.setattr(DagFileProcessorManager, name, lambda _self, name=name: asked.append(name) or ["one"])
+    monkeypatch.setattr(dag_processor.Glance, "answer", lambda _self: seen.pop(0))
+    return dag_processor.Manager(max_runs=1), seen, asked
 
 
-def test_it_asks_every_few_seconds(asked):
-    """All that Airflow's own asks each second is asked in one round of five, and what is found is handed on."""
-    now, all_asked = asked
-    manager = dag_processor.Manager(max_runs=1)
-    found = []
-    for now[0] in (0.0, 1.0, 2.0, 4.9, 5.0, 6.0):
-        found.append((manager.claim_priority_files(), manager.fetch_callbacks()))
-        manager.purge_inactive_dag_warnings()
-    nothing, something = ([], []), (["one"], ["one"])
-    assert found == [something, nothing, nothing, nothing, something, nothing]
-    names = ("claim_priority_files", "fetch_callbacks", "purge_inactive_dag_warnings")
-    assert all_asked == [(at, name) for at in (0.0, 5.0) for name in names]
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        pytest.param((False, False, False), [], id="nothing waits"),
+        pytest.param((True, False, False), NAMES[:1], id="a file is to be read again"),
+        pytest.param((False, True, False), NAMES[1:2], id="a notice is to be sent"),
+        pytest.param((False, False, True), NAMES[2:], id="there is a warning"),
+        pytest.param((), NAMES, id="the database does not answer, which Airflow reports"),
+    ],
+)
+def test_it_asks_only_for_what_waits(manager, seen, wanted):
+    """One glance in each round; what is found is handed on."""
+    manager, all_seen, asked = manager
+    all_seen.append(seen)
+    found = [manager.claim_priority_files(), manager.fetch_callbacks()]
+    manager.purge_inactive_dag_warnings()
+    assert asked == list(wanted)
+    assert found == [["one"] if name in wanted else [] for name in NAMES[:2]]
+
+
+def test_it_goes_round_every_few_seconds_while_it_reads_nothing(manager, monkeypatch):
+    """While it reads files, or will, it looks as often as Airflow's own."""
+    waits = []
+    monkeypatch.setattr(DagFileProcessorManager, "_service_processor_sockets", lambda _self, timeout: waits.append(timeout))
+    manager, *_ = manager
+    manager._service_processor_sockets(timeout=0.7)
+    for busy in (manager._processors, manager._file_queue):
+        busy["one"] = None
+        manager._service_processor_sockets(timeout=0.7)
+        busy.clear()
+    assert waits == [dag_processor.LOOK_S, 0.7, 0.7]
 
 
 def test_airflow_runs_this_manager(monkeypatch):

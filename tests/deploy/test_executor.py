@@ -1,5 +1,6 @@
 """Idle workers of the LocalExecutor may be killed: tasks start all the same. Real processes, and a queue that is Airflow's own."""
 
+import itertools
 import json
 import os
 import select
@@ -120,14 +121,14 @@ def test_readers_that_have_died_are_replaced(started):
 @pytest.fixture
 def resting(monkeypatch):
     """An executor without workers that looks at a clock of its own: the clock, what it sees in the database, and when it glanced there."""
-    now, traces, glances = [0.0], [(1, 0, 0, 0)], []
+    now, traces, glances = [0.0], [(1, 1, 0, 0, 0, 0)], []
 
     def glance():
         glances.append(now[0])
         return traces[0]
 
     monkeypatch.setattr(local_executor.LocalExecutor, "sync", lambda _self: None)
-    monkeypatch.setattr(mended, "_traces", glance)
+    monkeypatch.setattr(mended.Glance, "answer", lambda _self: glance())
     monkeypatch.setattr(mended.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(mended.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     executor = mended.LocalExecutor(parallelism=2)
@@ -159,7 +160,7 @@ def test_what_is_new_ends_its_rest(resting):
     now[0] = 100.0
     executor.sync()
     assert glances == [101.0, 102.0, 103.0, 104.0, 105.0]
-    traces[0] = (2, 0, 0, 0)
+    traces[0] = (1, 2, 0, 0, 0, 0)
     executor.sync()
     assert glances[5:] == [106.0]
     executor.sync()
@@ -169,6 +170,16 @@ def test_what_is_new_ends_its_rest(resting):
     now[0] = 166.5
     executor.sync()
     assert now == [166.5 + mended.REST_S]
+
+
+@pytest.mark.parametrize(("seen", "rest_s"), [((0, 7, 0, 0, 0, 0), 10.0), ((1, 7, 0, 0, 0, 0), 5.0), ((), 5.0)])
+def test_it_rests_longer_while_no_run_is_under_way(resting, seen, rest_s):
+    """A task that is to be tried again is then found as soon as before, and a database that does not answer is asked as often as before."""
+    executor, now, traces, glances = resting
+    now[0], traces[0] = 100.0, seen
+    executor.sync()
+    assert now == [100.0 + rest_s]
+    assert len(glances) == rest_s
 
 
 def test_workers_end_while_it_rests(started, monkeypatch):
@@ -342,11 +353,18 @@ SECRETS = {
 }
 
 
+def seen_late(look):
+    """Wrap a look that starts what is gone: it does so from its fourth call on."""
+    calls = itertools.count()
+    return lambda: look() if next(calls) > 2 else None
+
+
 @pytest.mark.parametrize("gone", ["", "killed", "asleep"])
 def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path, gone):
     """Neither its environment nor the one that its process began with has what only the scheduler may know; libraries are imported.
 
-    Nor where the process that workers are forked from had been killed, or had ended as nothing came.
+    Nor where the process that workers are forked from had been killed, which Python may see later than its closed door, or had ended as
+    nothing came.
     """
     for name, value in (SECRETS | {"ECG_BUCKET": "b", "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "8"}).items():
         monkeypatch.setenv(name, value)
@@ -359,6 +377,8 @@ def test_a_task_gets_what_it_needs_and_no_secret(monkeypatch, tmp_path, gone):
         if gone == "killed":
             os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
             kill_idle(executor)
+            for place in (forkserver, forkserver._forkserver):
+                monkeypatch.setattr(place, "ensure_running", seen_late(place.ensure_running))
         if gone == "asleep":
             give(executor, Linger("lingered", path=str(tmp_path / "left")))
             assert wait_until((tmp_path / "left").exists, executor)

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def home(tmp_path_factory):
         ObjectStore.connect(bucket.EMBEDDED).put("manifests/a/first.json", CONTENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(store_cipher.SETTING, str(tmp_path_factory.mktemp("key") / "key"))
+        patch.setattr(object_store, "NOTES_REQUESTS", True)
         with running(home):
             yield home
 
@@ -92,6 +94,23 @@ def test_what_is_written_is_encrypted(home, store):
     assert [path.suffix for path in held] == [".data"]
     key = store_cipher.key_file(home).read_text().split()[-1]
     assert not [path for path in home.path.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+
+
+def test_requests_are_noted_by_kind_where_that_is_asked_for(home, store):
+    """One line for each request that a client sends, with the first folder of its key and nothing more of it."""
+
+    def noted():
+        return Counter(object_store.requests(home).read_text().splitlines())
+
+    before = noted()
+    store.put("inbox/of-whom.csv", b"one")
+    store.copy("inbox/of-whom.csv", "scratch/b")
+    assert store.get("scratch/b") == b"one"
+    assert [item.key for item in store.list_objects("scratch/")] == ["scratch/b"]
+    assert store.info("scratch/b").size == 3
+    store.delete_many(["inbox/of-whom.csv", "scratch/b"])
+    assert noted() - before == Counter(["put inbox", "copy scratch", "get scratch", "list scratch", "head scratch", "delete many"])
+    assert "of-whom" not in object_store.requests(home).read_text()
 
 
 def test_what_is_written_once_is_refused_by_the_servers(home, store):

@@ -1,12 +1,15 @@
-"""The database's server without root's rights, and Airflow's role without the server's. A real server, alone in a home."""
+"""The database's server without root's rights, Airflow's role without the server's, and glances at it. A real server, alone in a home."""
 
 import os
 from pathlib import Path
 
 import psycopg
 import pytest
+from airflow.models import import_all_models
+from sqlalchemy import create_engine
 
-from deploy.embedded import backup, postgres, processes
+from deploy.embedded import backup, dag_processor, executor, postgres, processes, triggerer
+from deploy.embedded.glance import Glance
 from deploy.embedded.home import Home
 
 SUPERUSERS_WORK = "copy t to program 'id'", "create role other", "select pg_read_file('/etc/passwd')", "alter role airflow_user superuser"
@@ -72,3 +75,32 @@ def test_the_server_may_do_nothing_that_root_may(home):
         assert {status[name].strip() for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")} == {"0" * 16}
         assert set(status["Uid"].split()) == {"65534"}
         assert status["NoNewPrivs"] == "1"
+
+
+@pytest.fixture
+def tables(home, monkeypatch):
+    """An engine of Airflow's role that finds Airflow's own tables, empty, in a schema of their own."""
+    import airflow.settings
+    from airflow.models.base import Base
+
+    with as_airflow(home) as role:
+        role.execute("create schema glances")
+    engine = create_engine(postgres.url(home), connect_args={"options": "-csearch_path=glances"})
+    import_all_models()
+    Base.metadata.create_all(engine)
+    monkeypatch.setattr(airflow.settings, "engine", engine)
+    yield engine
+    engine.dispose()
+
+
+def test_a_glance_holds_up_nobody_and_comes_back(home, tables):
+    """Each question of the stack is one that Airflow's tables answer. No transaction stays; a lost connection costs one answer."""
+    glances = [Glance(module._TRACES) for module in (executor, triggerer)] + [Glance(dag_processor._WAITING)]
+    answers = [(0, None, 0, 0, 0, 0), (0, None, 0, 0), (False, False, False)]
+    assert [glance.answer() for glance in glances] == answers
+    with psycopg.connect(postgres._conninfo(home, postgres.DATABASE), autocommit=True) as superuser:
+        assert superuser.execute("select state from pg_stat_activity where usename = %s", [postgres.USER]).fetchall() == 3 * [("idle",)]
+        superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [postgres.USER])
+    assert [glance.answer() for glance in glances] == 3 * [()]
+    assert [glance.answer() for glance in glances] == answers
+    assert tables.pool.checkedout() == 3

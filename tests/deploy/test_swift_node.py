@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from deploy.embedded import object_store, store_packages
-from deploy.embedded.swift_node import AGAIN_S, FORGOTTEN_S, Chores, ForwardClock, Gate, Memory, gate, lacks_a_write, memory
+from deploy.embedded.swift_node import AGAIN_S, FORGOTTEN_S, Chores, ForwardClock, Gate, Memory, gate, lacks_a_write, mark, memory
 
 
 @pytest.fixture
@@ -127,6 +127,40 @@ def test_every_request_meets_the_same_memory():
         assert (one.get("account/a"), one.get("container/a/b")) == ({"status": 204}, None)
     writing[0].delete("container/a/b")
     assert reading.get("container/a/b") is None
+
+
+@pytest.mark.parametrize(("method", "marks"), [("GET", 0), ("HEAD", 0), ("PUT", 1), ("POST", 1), ("DELETE", 1)])
+def test_a_change_is_marked_when_it_is_done(tmp_path, method, marks):
+    """After the last word of the answer, in which Swift still works on some requests; one that fails may have changed something, too."""
+
+    class Answer:
+        closed = 0
+
+        def __iter__(self):
+            assert changed() == before
+            yield b"one"
+            assert changed() == before
+            if environ.get("fails"):
+                raise OSError("the client has gone")
+
+        def close(self):
+            self.closed += 1
+
+    file = tmp_path / "changed"
+    answers = [Answer(), Answer()]
+    proxy = mark({}, file=str(file))(lambda _environ, _start: answers[-1])
+
+    def changed():
+        return file.stat().st_mtime_ns
+
+    environ = {"REQUEST_METHOD": method}
+    before = changed()
+    assert list(proxy(environ, None)) == [b"one"]
+    assert (changed() != before, answers.pop().closed) == (bool(marks), marks)
+    before, environ["fails"] = changed(), "yes"
+    with pytest.raises(OSError, match="gone"):
+        list(proxy(environ, None))
+    assert (changed() != before, answers.pop().closed) == (bool(marks), marks)
 
 
 def test_listings_are_updated_where_one_lacks_something(tmp_path):

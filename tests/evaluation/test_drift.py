@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 
 from ecg_tasks.errors import SignalError
-from ecg_tasks.evaluation.drift import ALPHA, OTHER, Martingale, Reference, joint_log_capital, population_stability
+from ecg_tasks.evaluation.drift import ALPHA, BETS, JUMP_RATES, OTHER, Martingale, Reference, joint_log_capital, population_stability
 
 N_STREAMS = 1000
 N_REFERENCE = 200
@@ -60,6 +60,34 @@ def test_one_by_one_is_the_same_as_all_at_once_and_as_reading_again():
     parts = Martingale.from_dict(parts.as_dict()).after(bins[13:], ties[13:])
     assert parts.as_dict() == whole.as_dict()
     assert whole.after(bins[:0], ties[:0]).as_dict() == whole.as_dict()
+
+
+@pytest.mark.parametrize("streams", [(), (7,)])
+def test_the_capital_is_that_of_one_step_after_the_other(streams):
+    """To the last bit, as earlier versions took each record: what they stored goes on with the same numbers."""
+    rng = np.random.default_rng(3)
+    bins, ties = rng.integers(0, 6, (400, *streams)), rng.random((400, *streams))
+    now = before = Martingale.start(np.broadcast_to([10, 20, 5, 5, 1, 0], (*streams, 6)))
+    for bin_of, tie in zip(bins, ties, strict=True):
+        before = one_step(before, bin_of, tie)
+    now = now.after(bins, ties)
+    for name in ("seen", "stakes", "scale", "peak"):
+        assert np.array_equal(getattr(now, name), getattr(before, name)), name
+        assert np.shape(getattr(now, name)) == np.shape(getattr(before, name))
+
+
+def one_step(state, bin_of, tie):
+    """The state after one record, written as the strategy is defined."""
+    here = np.arange(6) == np.asarray(bin_of)[..., None]
+    seen = state.seen + here
+    above = (seen * (np.arange(6) > np.asarray(bin_of)[..., None])).sum(axis=-1)
+    p = (above + tie * (seen * here).sum(axis=-1)) / seen.sum(axis=-1)
+    rates = np.array(JUMP_RATES)[:, None]
+    stakes = (1 - rates) * state.stakes + rates * state.stakes.mean(axis=-1, keepdims=True)
+    stakes = stakes * (1 + np.array(BETS) * (np.asarray(p)[..., None, None] - 0.5))
+    grown = stakes.sum(axis=(-2, -1))
+    scale = state.scale + np.log(grown)
+    return Martingale(seen=seen, stakes=stakes / grown[..., None, None], scale=scale, peak=np.maximum(state.peak, scale))
 
 
 def test_the_joint_capital_is_the_mean_of_capitals():

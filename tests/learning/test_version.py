@@ -64,9 +64,9 @@ def test_sha256sum_agrees(files, tmp_path):
 def test_training_records_are_listed(files):
     """Every record is listed with its split in a fixed order, and nothing that is made of its patient's id."""
     assert files["training_records.csv"].decode().splitlines() == ["record_id,side", f"{'a' * 32},test", f"{'b' * 32},train"]
-    assert training_records(files["training_records.csv"]) == [("a" * 32, "test", -1), ("b" * 32, "train", -1)]
+    assert list(training_records(files["training_records.csv"])) == [("a" * 32, "test", -1), ("b" * 32, "train", -1)]
     with pytest.raises(ModelRefusedError, match=r"training_records\.csv"):
-        training_records(b"record_id\n1\n")
+        list(training_records(b"record_id\n1\n"))
 
 
 def test_a_version_of_before_leaves_without_the_buckets_that_it_lists(files, version_input):
@@ -76,8 +76,8 @@ def test_a_version_of_before_leaves_without_the_buckets_that_it_lists(files, ver
     old = {name: data for name, data in files.items() if name != SUMS}
     old |= {"training_records.csv": records, "training_patients.csv": patients_with_buckets(patients)}
     old |= {SUMS: checksums(old)}
-    assert training_records(records) == [("a" * 32, "test", 9000), ("b" * 32, "train", 17)]
-    assert training_patients(old["training_patients.csv"]) == sorted(patients)
+    assert list(training_records(records)) == [("a" * 32, "test", 9000), ("b" * 32, "train", 17)]
+    assert list(training_patients(old["training_patients.csv"])) == sorted(patients)
     assert without_buckets(old) == files == without_buckets(files)
     nameless = {name: data for name, data in old.items() if name not in {SUMS, "training_patients.csv"}}
     assert without_buckets(nameless)["training_records.csv"] == files["training_records.csv"]
@@ -243,8 +243,8 @@ def test_training_patients_come_back_and_are_named_once(version_input, files):
         f"{'c' * 24},{'d' * 12},",
     ]
     patients = version_input["patients"]
-    assert training_patients(data) == sorted(patients)
+    assert list(training_patients(data)) == sorted(patients)
     assert training_patients_csv([*patients, *patients[::-1]]) == data
     for damaged in (b"\xff", b"patient,key\na,b\n", patients_with_buckets(patients).replace(b"-1", b"x")):
         with pytest.raises(ModelRefusedError, match=r"training_patients\.csv"):
-            training_patients(damaged)
+            list(training_patients(damaged))

@@ -1,11 +1,14 @@
 """What a task reads by another process is what it would read itself; and a file that wants more than being read gets nothing."""
 
+import contextlib
 import gzip
+import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,9 +36,10 @@ HUNGRY = gzip.compress(b"1,2\n" * 1_000_000)
 WALLED = pytest.mark.skipif(bool(sandbox.possible().missing), reason="this kernel has no Landlock or no seccomp")
 
 PLANTED = """
-import ctypes, mmap, os, resource, signal, socket, sys
+import ctypes, errno, mmap, os, resource, signal, socket, sys, threading
 from pathlib import Path
 from ecg_tasks import readers
+from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.parsing import serving
 from ecg_tasks.readers.base import OneFile, Reading
 
@@ -77,9 +81,21 @@ def takes_all_memory():
         kept.append(bytearray(b"x") * 50_000_000)
 
 
+def mapped():
+    frame = sys._getframe()
+    while "shared" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["shared"]
+
+
 def fills_what_it_was_given():
-    while True:
-        os.write(max(int(n) for n in range(3, 64) if _is_memory(n)), b"x" * 10_000_000)
+    shared = mapped()
+    for at in range(0, len(shared), mmap.PAGESIZE):
+        shared[at] = 1
+
+
+def descriptor():
+    return max(n for n in range(3, 64) if _is_memory(n))
 
 
 def _is_memory(n):
@@ -87,6 +103,27 @@ def _is_memory(n):
         return os.fstat(n).st_nlink == 0
     except OSError:
         return False
+
+
+def makes_it_longer():
+    try:
+        os.lseek(descriptor(), 0, os.SEEK_END)
+        os.write(descriptor(), b"x")
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise PermissionError from error
+
+
+def changes_what_follows():
+    shared = mapped()
+    start, size = (int(word) for word in shared[:64].split()[2:4])
+
+    def change():
+        while True:
+            shared[start : start + size] = os.urandom(1) * size
+
+    threading.Thread(target=change, daemon=True).start()
+    raise BadInputError(Reason.UNREADABLE, "it goes on")
 
 
 def never_ends():
@@ -118,6 +155,10 @@ DEEDS = dict(
     shared=makes_files_in_memory,
     memory=takes_all_memory,
     disk=fills_what_it_was_given,
+    shorter=lambda: os.ftruncate(descriptor(), 0),
+    longer=makes_it_longer,
+    rewrite=lambda: os.pwrite(descriptor(), b"x", 0),
+    changes=changes_what_follows,
     endless=never_ends,
     crash=crashes,
 )
@@ -144,6 +185,22 @@ serving.main()
 """
 
 
+COUNTING = """
+import os
+from pathlib import Path
+from ecg_tasks.parsing import serving
+
+
+def counted(pid, sent):
+    with Path({ended!r}).open("a") as ended:
+        ended.write(f"{{pid}}\\n")
+
+
+os.kill = counted
+serving.main()
+"""
+
+
 @pytest.fixture
 def home(tmp_path):
     """A home with a secret in it."""
@@ -158,28 +215,35 @@ def server():
         yield listener
 
 
-@pytest.fixture
-def planted(home, server, monkeypatch, tmp_path_factory):
-    """Readers among which one does what its file says, as a library would that a file takes over; ``DEEDS`` are what it can do."""
-    script = tmp_path_factory.mktemp("planted") / "planted.py"
-    script.write_text(PLANTED.format(home=str(home), port=server.getsockname()[1]))
+@contextlib.contextmanager
+def readers_of(script, monkeypatch):
+    """Let tasks have readers that a script of our own has changed."""
     listener = asking.listen()
-    monkeypatch.setenv("ECG_TEST_SECRET", "the secret of the task")
     process = subprocess.Popen(
         [sys.executable, str(script), str(listener.fileno()), str(os.getpid())],
         env=sandbox.bare_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])},
         pass_fds=[listener.fileno()],
     )
     monkeypatch.setenv(asking.ADDRESS, asking.address_of(listener))
-    yield SimpleNamespace(process=process, home=home, server=server)
+    yield process
     process.kill()
     process.wait()
     listener.close()
 
 
+@pytest.fixture
+def planted(home, server, monkeypatch, tmp_path_factory):
+    """Readers among which one does what its file says, as a library would that a file takes over; ``DEEDS`` are what it can do."""
+    script = tmp_path_factory.mktemp("planted") / "planted.py"
+    script.write_text(PLANTED.format(home=str(home), port=server.getsockname()[1]))
+    monkeypatch.setenv("ECG_TEST_SECRET", "the secret of the task")
+    with readers_of(script, monkeypatch) as process:
+        yield SimpleNamespace(process=process, home=home, server=server)
+
+
 BY_THE_READER = "environment task_environment task_memory trace socket connect secrets passwords write append remove mode fork program kill"
-BY_THE_READER += " limits shared"
-ENDING = {"memory": Reason.TOO_LARGE, "disk": Reason.UNREADABLE, "endless": Reason.TOO_LARGE, "crash": Reason.UNREADABLE}
+BY_THE_READER += " limits shared shorter longer rewrite"
+ENDING = {"memory": Reason.TOO_LARGE, "disk": Reason.TOO_LARGE, "endless": Reason.TOO_LARGE, "crash": Reason.UNREADABLE}
 
 
 @WALLED
@@ -251,6 +315,72 @@ def test_what_ends_the_process_costs_only_itself(planted, beat_rows, heartbeat_c
     )
 
 
+@WALLED
+def test_who_goes_on_writing_changes_nothing_that_was_taken(planted, beat_rows, heartbeat_csv):
+    """A file leaves a thread behind that writes over the samples of the next answers, before they are taken and after that."""
+    asked = AskedDrop("a.csv", {"a.csv": heartbeat_csv(beat_rows(40))}, {"a.csv": "0a.csv"})
+    n_asked, size = len(asked.contents["a.csv"]) + len(messages.asking([asked])), 10_000
+    with Parser() as parser:
+        with pytest.raises(BadInputError, match="it goes on"):
+            parser.read("c.csv", {"c.csv": f"PLANTED changes {n_asked} {size} ".encode()}, called=None)
+        pid = parser.pids()[1]
+        for _ in range(5):
+            (found,) = parser.read_all([asked])
+            before, begun = told_of(found), worked_s(pid)
+            while worked_s(pid) < begun + 0.02:
+                time.sleep(0.001)
+            assert told_of(found) == before
+            assert parser.pids()[1] == pid
+
+
+def worked_s(pid):
+    """The processor time of another process."""
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def test_a_drop_has_its_room(monkeypatch, beat_rows, heartbeat_csv):
+    """One for which the shared file of the process would be too small has another process, and so have none of those after it."""
+    monkeypatch.setattr(asking, "_LEAST_SHARED", 1024)
+    monkeypatch.setattr(asking, "_MOST_KEPT", 8192)
+    small, large = (AskedDrop("a.csv", {"a.csv": heartbeat_csv(beat_rows(n))}, {"a.csv": "0a.csv"}) for n in (1, 50))
+    with Parser() as parser:
+        pids = []
+        for one in (small, large, small, large):
+            assert [told_of(found) for found in parser.read_all([one])] == [told(read_here, *one)]
+            pids.append(parser.pids()[1])
+    assert pids[0] != pids[1] == pids[2] == pids[3]
+
+
+def test_a_system_without_files_in_memory_has_them_on_the_disk(monkeypatch, beat_rows, heartbeat_csv):
+    """Such as macOS: the file has no name, and is mapped as the other."""
+    monkeypatch.setattr(messages, "sys", SimpleNamespace(platform="darwin"))
+    asked = AskedDrop("a.csv", {"a.csv": heartbeat_csv(beat_rows(3))}, {"a.csv": "0a.csv"})
+    with Parser() as parser:
+        assert [told_of(one) for one in parser.read_all([asked, asked])] == [told(read_here, *asked)] * 2
+        assert os.fstat(parser._file).st_nlink == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows what a process has mapped")
+def test_two_batches_share_nothing(beat_rows, heartbeat_csv):
+    """Each process has the file of its own batch, and no descriptor of another; their parent has none."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    with Parser() as one, Parser() as other:
+        for parser in (one, other):
+            parser.read("a.csv", good, called=None)
+        seen = [shared_files(parser.pids()[1]) for parser in (one, other)]
+        own = [{os.fstat(parser._file).st_ino} for parser in (one, other)]
+        assert seen == own
+        assert own[0] != own[1]
+        assert shared_files(one.pids()[0]) == set()
+
+
+def shared_files(pid):
+    """The numbers of the files in memory that a process has mapped, or opened."""
+    mapped = [line.split()[4] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "/memfd:ecg" in line]
+    opened = [file.stat().st_ino for file in Path(f"/proc/{pid}/fd").iterdir() if "/memfd:ecg" in str(file.readlink())]
+    return {int(number) for number in mapped} | set(opened)
+
+
 def told_of(found):
     """A drop's answer, to be compared."""
     if isinstance(found, BadInputError):
@@ -303,6 +433,24 @@ def test_memory_and_time_are_bounded_by_the_kernel(monkeypatch, beat_rows, heart
                 parser.read("slow.csv", {"slow.csv": slow}, called=None)
             assert caught.value.reason is Reason.TOO_LARGE
         assert len(parser.read("a.csv", {"a.csv": good}, called=None)[0].records) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody hears at once that a task has gone")
+def test_a_process_whose_task_has_gone_is_ended_once(monkeypatch, tmp_path, beat_rows, heartbeat_csv):
+    """Its parent does not try it again and again until it has ended, which takes as much processor time as that takes."""
+    good = {"a.csv": heartbeat_csv(beat_rows(3))}
+    (tmp_path / "counting.py").write_text(COUNTING.format(ended=str(tmp_path / "ended")))
+    with readers_of(tmp_path / "counting.py", monkeypatch):
+        with Parser() as gone:
+            gone.read("a.csv", good, called=None)
+            left = psutil.Process(gone.pids()[1])
+            left.suspend()
+        for _ in range(3):
+            with Parser() as other:
+                other.read("a.csv", good, called=None)
+        ended = [int(pid) for pid in (tmp_path / "ended").read_text().split()]
+        left.kill()
+    assert ended.count(left.pid) == 1
 
 
 TASK = """
@@ -475,6 +623,8 @@ def test_walls_that_are_missing_are_told_once_or_refused(caplog):
 
 
 ONE = Record(samples=np.ones((1, 4), dtype=np.float32), fs=1.0, leads=("II",), unit="mV", name="a")
+AT = 1000
+"""Where what was found begins."""
 
 
 def drop(called=None):
@@ -484,11 +634,20 @@ def drop(called=None):
 
 def answer(copy=None, called=None):
     """The bytes before an answer, and its own."""
-    parts, end = messages.answering(drop(called), Read(records=(ONE,)), copy, logged=[])
-    return b"".join(bytes(part) for part in parts), messages.packed([end])
+    samples, files, end = messages.answering(drop(called), Read(records=(ONE,)), copy, logged=[])
+    return b"".join([*samples, *files]), messages.packed([end])
 
 
 DATA, END = answer()
+
+
+@pytest.fixture
+def shared():
+    """A shared file, and the place where the process that reads has mapped it."""
+    file = messages.shared_file(100_000)
+    with mmap.mmap(file, 100_000) as mapped:
+        yield SimpleNamespace(file=file, mapped=mapped)
+    os.close(file)
 
 
 @pytest.mark.parametrize(
@@ -504,17 +663,54 @@ DATA, END = answer()
     ],
     ids=["short", "long", "no answer", "a copy nobody asked for", "a copy under another name", "another file as it was given", "none"],
 )
-def test_an_answer_is_checked_before_it_is_used(data, end, called):
+def test_an_answer_is_checked_before_it_is_used(shared, data, end, called):
     """Whoever takes the process over can write what he likes: what is no answer to the question is none."""
-    file = messages.shared_file()
-    try:
-        for n_answer in (len(end), len(end) + 1, -1):
-            os.ftruncate(file, 0)
-            messages.write(file, [data, end])
-            with pytest.raises((ValueError, TypeError)):
-                messages.answered(file, len(data), n_answer, [drop(called)])
-        messages.write(file, [DATA, END])
-        ((_, read, _),) = messages.answered(file, len(DATA), len(END), [drop()])
-        assert read.records[0].record_id == ONE.record_id
-    finally:
-        os.close(file)
+    shared.mapped[AT : AT + len(data + end)] = data + end
+    for n_answer in (len(end), len(end) + 1, -1):
+        with pytest.raises((ValueError, TypeError)):
+            messages.answered(shared.file, AT, len(data), n_answer, [drop(called)], room=messages.Room())
+    shared.mapped[AT : AT + len(DATA + END)] = DATA + END
+    ((_, read, _),) = messages.answered(shared.file, AT, len(DATA), len(END), [drop()], room=messages.Room())
+    assert read.records[0].record_id == ONE.record_id
+
+
+@pytest.mark.parametrize(("n_found", "n_answer"), [(100_000, 1), (-1, 1), (0, 100_000), (2**62, 2**62), (-(2**63), 2**63 - 1)])
+def test_no_length_leads_out_of_the_shared_file(shared, n_found, n_answer):
+    """Nothing beyond its end, or before what was found, is read."""
+    with pytest.raises(ValueError, match="more than a shared file has"):
+        messages.answered(shared.file, AT, n_found, n_answer, [drop()], room=messages.Room())
+
+
+@pytest.mark.parametrize("size", [3, -2, 2**40], ids=["longer", "negative", "very long"])
+def test_a_copy_lies_in_what_was_found(shared, size):
+    """Its length is the stranger's word."""
+    data, _ = answer({"b": b"xy"}, called={"a": "b"})
+    told = messages.Answered(copy={"b": size})
+    shared.mapped[AT : AT + len(data)] = data
+    n_answer = messages.put(shared.mapped, [messages.packed([told])], at=AT + 2) - AT - 2
+    with pytest.raises(ValueError, match="less than the answers report"):
+        messages.answered(shared.file, AT, 2, n_answer, [drop({"a": "b"})], room=messages.Room())
+
+
+def test_what_was_taken_does_not_change_any_more(shared):
+    """It is a copy: who writes into the shared file after the answer changes nothing that was checked."""
+    data, end = answer({"b": b"copy"}, called={"a": "b"})
+    shared.mapped[AT : AT + len(data + end)] = data + end
+    ((_, read, copy),) = messages.answered(shared.file, AT, len(data), len(end), [drop({"a": "b"})], room=messages.Room())
+    shared.mapped[:] = b"\xff" * len(shared.mapped)
+    assert (read.records[0].record_id, read.records[0].name, copy) == (ONE.record_id, "a", {"b": b"copy"})
+
+
+def test_many_records_of_all_sizes_have_their_own_memory(shared):
+    """Each gets its own samples, whether a block of memory has room for it or not."""
+    room = messages.Room()
+    taken = [room.take(n_samples) for n_samples in (10, 0, 5_000_000, 7, 4_000_000)]
+    for number, samples in enumerate(taken):
+        samples[:] = number
+    assert [(samples.size, set(samples[:: max(1, samples.size // 9)])) for samples in taken] == [
+        (10, {0}),
+        (0, set()),
+        (5_000_000, {2}),
+        (7, {3}),
+        (4_000_000, {4}),
+    ]

@@ -220,7 +220,7 @@ def test_a_version_names_whom_it_has_seen_and_one_of_before_is_told_by_buckets(s
     rows = dataset.load_rows(store, job.dataset_id)
     learnt, tested = ([row for row in rows if (row.split == Split.TEST) == is_tested] for is_tested in (False, True))
     files = registry.read_version(store, "heartbeat", champion.version)
-    named = training_patients(files[TRAINING_PATIENTS])
+    named = list(training_patients(files[TRAINING_PATIENTS]))
     assert {one.patient for one in named} == {row.group for row in learnt}
     assert {one.bucket for one in named} == {-1}
     assert files[TRAINING_RECORDS].startswith(b"record_id,side\n")

@@ -1,6 +1,7 @@
 """The inbox's watcher: one event for a settled change, none for what stays, and no end when the store is away."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,40 @@ def test_looks_less_often_at_what_is_dear_to_list(monkeypatch, cost_s, pauses):
     with pytest.raises(NoMorePolls):
         asyncio.run(run())
     assert slept == pytest.approx([pauses[0], pauses[1], pauses[1], pauses[3]])
+
+
+def test_an_inbox_is_listed_when_its_store_has_changed(monkeypatch, tmp_path):
+    """Not while the store marks no change, but every twenty seconds; what changed during a listing is listed again, as is a failed one."""
+    file = tmp_path / "changed"
+    monkeypatch.setenv("ECG_STORE_CHANGES", str(file))
+    now, listed = [0.0], []
+    monkeypatch.setattr(inbox_trigger.time, "monotonic", lambda: now[0])
+
+    def change(at):
+        os.utime(file, ns=(at, at))
+
+    def look(_):
+        listed.append(now[0])
+        if now[0] == 4.0:
+            change(5)
+        if now[0] == 12.0:
+            raise StoreError("connection refused")
+        return f"seen at {now[0]}", 0.004
+
+    monkeypatch.setattr(inbox_trigger, "timed", look)
+    listing, seen = inbox_trigger.Listing(), []
+    for now[0] in range(0, 40, 2):
+        if now[0] == 2.0:
+            file.touch()
+        if now[0] in (4.0, 12.0):
+            change(int(now[0]))
+        try:
+            seen.append(asyncio.run(listing.latest()))
+        except StoreError:
+            seen.append(None)
+    assert listed == [0.0, 2.0, 4.0, 6.0, 12.0, 14.0, 34.0]
+    assert seen[4] == ("seen at 6", 0.0)
+    assert seen[6] is None
 
 
 def test_looking_makes_no_client_anew(bucket, monkeypatch):

@@ -6,14 +6,39 @@ from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from ecg_tasks.signals import filters
 
+HIGH, BAND = butter(2, 0.5, "highpass", fs=125, output="sos"), butter(2, (5, 25), "bandpass", fs=125, output="sos")
 
-def test_a_row_is_filtered_as_it_is_alone_by_scipy():
-    """To the last bit, whatever stands beside it."""
-    rows = np.random.default_rng(1).normal(size=(5, 3, 700))
-    high, band = butter(2, 0.5, "highpass", fs=125, output="sos"), butter(2, (5, 25), "bandpass", fs=125, output="sos")
-    for at, row in enumerate(rows):
-        assert np.array_equal(filters.above(rows, 0.5, fs=125.0)[at], sosfiltfilt(high, row))
-        assert np.array_equal(filters.between(rows.astype(np.float32), (5, 25), fs=125.0)[at], sosfiltfilt(band, row.astype(np.float32)))
+
+@pytest.mark.parametrize("shape", [(700,), (1, 700), (2, 700), (5, 3, 700), (4, 12, 700)])
+def test_a_row_is_filtered_as_it_is_alone_by_scipy(shape):
+    """To the last bit, whatever goes through the filter with it: rows of other sizes, of zeros, and of nothing but a step."""
+    rng = np.random.default_rng(1)
+    samples = rng.normal(size=shape) * 10.0 ** rng.integers(-8, 8, size=(*shape[:-1], 1))
+    rows = samples.reshape(-1, 700)
+    rows[1::5], rows[2::5], rows[3::5] = 0.0, -0.0, np.where(np.arange(700) < 300, 0.0, -1.0)
+    for given in (samples, samples.astype(np.float32)):
+        before = given.copy()
+        for sections, found in ((HIGH, filters.above(given, 0.5, fs=125.0)), (BAND, filters.between(given, (5, 25), fs=125.0))):
+            assert found.dtype == np.float64
+            assert found.shape == shape
+            for row, its in zip(given.reshape(-1, 700), found.reshape(-1, 700), strict=True):
+                assert its.tobytes() == (sosfiltfilt(sections, row) + 0.0).tobytes()
+        assert given.tobytes() == before.tobytes()
+
+
+def test_what_is_not_finite_stays_in_its_row():
+    """A value that is not a number, or infinite, reaches no other row."""
+    rows = np.random.default_rng(3).normal(size=(4, 700))
+    rows[0, 5], rows[3, 600] = np.nan, np.inf
+    found = filters.above(rows, 0.5, fs=125.0)
+    assert np.isnan(found[[0, 3]]).all()
+    for at in (1, 2):
+        assert found[at].tobytes() == sosfiltfilt(HIGH, rows[at]).tobytes()
+
+
+def test_no_rows_are_no_rows_behind_a_filter():
+    """A shard without recordings."""
+    assert filters.above(np.empty((0, 12, 700)), 0.5, fs=125.0).shape == (0, 12, 700)
 
 
 @pytest.mark.parametrize("levels", [None, 4])

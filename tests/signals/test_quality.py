@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.signals.clipping import clipped_share
-from ecg_tasks.signals.quality import BeatQuality, Flag, RecordingQuality
+from ecg_tasks.signals.quality import _LEADS_AT_ONCE, BeatQuality, Flag, RecordingQuality
 from ecg_tasks.signals.windowing import Windows
 
 FS = 125.0
@@ -148,10 +148,12 @@ def test_a_clipped_and_a_flat_beat_are_named():
 def test_a_window_is_judged_by_itself():
     """What stands beside a window changes nothing of its quality, bit for bit."""
     samples = np.concatenate([clean(), clean() + np.random.default_rng(2).normal(size=(4, 12, 1250)), np.zeros((1, 12, 1250))])
-    together = assessed(RECORDING, samples)
-    apart = [assessed(RECORDING, one[None]) for one in samples]
-    assert np.array_equal(together.values, np.concatenate([one.values for one in apart]))
-    assert together.flags == [flag for one in apart for flag in one.flags]
+    for windows in (samples, samples.reshape(-1, 1, 1250)):  # more of either than are assessed at once
+        assert windows.shape[0] * windows.shape[1] > _LEADS_AT_ONCE
+        together = assessed(RECORDING, windows)
+        apart = [assessed(RECORDING, one[None]) for one in windows]
+        assert np.array_equal(together.values, np.concatenate([one.values for one in apart]))
+        assert together.flags == [flag for one in apart for flag in one.flags]
     beats = clean_beats(9)
     beat_values = np.concatenate([assessed(BEAT, one[None], 157).values for one in beats])
     assert np.array_equal(assessed(BEAT, beats, 157).values, beat_values)

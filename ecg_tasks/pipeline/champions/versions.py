@@ -1,5 +1,6 @@
 """Here: what a stored version says of itself: what it was trained on, which pictures it reads. Not here: its files (``registry``)."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,22 +60,29 @@ class TrainedOn:
         late : patients that became known after its training; None outside of an archive, where buckets are made of ids
         key : of the patients of this installation; None where there is none, and private patients are known by their buckets alone
         """
-        seen = [(record_id, bucket) for record_id, split, bucket in training_records(files[TRAINING_RECORDS]) if split != Split.TEST]
-        record_ids = frozenset(one for one, _ in seen)
-        known_since = [] if late is None else late.patients(record_ids)
+        own: set[str] = set()
+        buckets: set[int] = set()
+        for record_id, split, bucket in training_records(files[TRAINING_RECORDS]):
+            if split != Split.TEST:
+                own.add(record_id)
+                buckets.add(bucket)
+        known_since = [] if late is None else late.patients(own)
+        in_archive = key if late is not None else None
         if TRAINING_PATIENTS not in files:
-            buckets = {bucket for _, bucket in seen} | {person.bucket for person in known_since}
-            return cls(record_ids=record_ids, buckets=_in_archive(buckets - {-1}, key if late is not None else None), key=key)
+            buckets.update(person.bucket for person in known_since)
+            return cls(record_ids=frozenset(own), buckets=_in_archive(buckets - {-1}, in_archive), key=key)
         here = None if key is None else key_digest(key)
-        named = training_patients(files[TRAINING_PATIENTS])
-        names = [(one.patient if one.key == here else None, one.public_patient) for one in named]
-        names += [(person.patient, person.public_patient) for person in known_since]
-        unnamed = [one.bucket for one in named if one.key != here and one.public_patient is None]
+        names = {name for person in known_since for name in (person.patient, person.public_patient)}
+        unnamed = Counter[int]()
+        for one in training_patients(files[TRAINING_PATIENTS]):
+            names.update((one.patient if one.key == here else None, one.public_patient))
+            if one.key != here and one.public_patient is None:
+                unnamed[one.bucket] += 1
         return cls(
-            record_ids=record_ids,
-            patients=frozenset(name for both in names for name in both if name is not None),
-            buckets=_in_archive({bucket for bucket in unnamed if bucket >= 0}, key if late is not None else None),
-            n_unknown=unnamed.count(-1),
+            record_ids=frozenset(own),
+            patients=frozenset(name for name in names if name is not None),
+            buckets=_in_archive({bucket for bucket in unnamed if bucket >= 0}, in_archive),
+            n_unknown=unnamed[-1],
             key=key,
         )
 

@@ -18,7 +18,8 @@ from ecg_tasks.pipeline.intake.keeping import Keeping
 GROUPS_AT_ONCE = 4
 MOST_DROPS = 32
 """Of a group."""
-_MOST_BYTES = 4 * 1024 * 1024
+_MOST_BYTES = 2 * 1024 * 1024
+"""New pages for a group cost more than another question."""
 _GROUPS = 8
 """A batch has so many groups at least, so that one is read while another is got and a third is kept."""
 
@@ -36,7 +37,7 @@ class ReadDrop:
 
 
 def read_drops(drops: Sequence[Drop], *, get: Callable[[Drop], DropBytes], parse: ParseAll, keeping: Keeping) -> Iterator[ReadDrop]:
-    """Get and read drops; yields them in their order. Memory holds a few groups of 4 MB, or single drops that are larger.
+    """Get and read drops; yields them in their order. Memory holds a few groups of 2 MB, or single drops that are larger.
 
     Parameters
     ----------
@@ -59,5 +60,9 @@ def read_drops(drops: Sequence[Drop], *, get: Callable[[Drop], DropBytes], parse
 
 
 def _groups(drops: Sequence[Drop]) -> Iterable[list[Drop]]:
-    most = min(MOST_DROPS, -(-len(drops) // _GROUPS))
-    return filling.groups(drops, lambda drop: (n_bytes(drop), 1), most=(_MOST_BYTES, most))
+    return filling.groups(drops, lambda drop: (n_bytes(drop), 1), most=bounds(len(drops)))
+
+
+def bounds(n_drops: int) -> tuple[int, int]:
+    """Return the most bytes, and the most drops, of a group of a batch of so many drops."""
+    return _MOST_BYTES, min(MOST_DROPS, -(-n_drops // _GROUPS))

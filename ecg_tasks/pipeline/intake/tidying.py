@@ -46,7 +46,8 @@ class TakenFiles:
         return np.setdiff1d(np.frombuffer(self._found, dtype="S16"), np.frombuffer(self._lost, dtype="S16"))
 
     def _take(self, key: str, etag: str) -> None:
-        if self._needed.isdisjoint({key, self._names.in_inbox(key)}):  # a task of an earlier version gave the key itself
+        # a task of an earlier version gave the key itself
+        if not self._needed or self._needed.isdisjoint({key, self._names.in_inbox(key)}):
             self._found += _digest(key, etag)
 
 
@@ -81,13 +82,17 @@ def _unchanged(taken: NDArray[np.bytes_], listed: Iterable[ObjectInfo], names: S
     """Yield the keys listed with the content that was taken; they are not asked for one by one, as what lies there now may have changed."""
     items = iter(listed)
     while page := list(itertools.islice(items, _AT_ONCE)):
-        gone = _among(taken, [_digest(item.key, item.etag) for item in page])  # as older accounts have them
-        gone |= _among(taken, [_digest(names.in_inbox(item.key), item.etag) for item in page])
-        again = np.zeros(len(page), dtype=bool)
-        for told in (lambda key: key, names.in_inbox):  # the account of what lay beside a recording was written by its digest
-            again |= _among(taken, [_digest(f"{keys.INBOX}{NAME}", names.of_a_forgotten(told(item.key), item.etag)) for item in page])
-        gone |= again & ~np.array([names.in_inbox(item.key) in needed for item in page])
-        yield from (page[row].key for row in np.flatnonzero(gone))
+        as_listed = [item.key for item in page]  # as older accounts have them
+        as_told = [names.in_inbox(key) for key in as_listed]
+        gone = np.zeros(len(page), dtype=bool)
+        for called in (as_listed, as_told):
+            gone |= _among(taken, [_digest(key, item.etag) for key, item in zip(called, page, strict=True)])
+        # What lay beside a forgotten recording is told by its digest; that of the others would be computed for nothing.
+        left = [row for row in np.flatnonzero(~gone) if as_told[row] not in needed]
+        for called in (as_listed, as_told):
+            bare = [names.of_a_forgotten(called[row], page[row].etag) for row in left]
+            gone[left] |= _among(taken, [_digest(f"{keys.INBOX}{NAME}", told) for told in bare])
+        yield from (as_listed[row] for row in np.flatnonzero(gone))
 
 
 def _among(wanted: NDArray[np.bytes_], digests: Sequence[bytes]) -> NDArray[np.bool_]:

@@ -25,12 +25,12 @@ def drop(number: int, *, size: int = 1000, fate: str = "") -> Drop:
         ([1000] * 3, [1, 1, 1]),
         ([1000] * 70, [9] * 7 + [7]),
         ([1000] * 300, [MOST_DROPS] * 9 + [12]),
-        ([1000] * 100 + [3 * MB, 3 * MB, 9 * MB, 1000], [13] * 7 + [10, 1, 1, 1]),
+        ([1000] * 100 + [3 * MB // 2, 3 * MB // 2, 9 * MB, 1000], [13] * 7 + [10, 1, 1, 1]),
     ],
     ids=["few", "many", "very many", "large ones"],
 )
 def test_groups_are_small_and_in_order(sizes, groups):
-    """Eight at least while there are so many drops, 32 drops and 4 MB at most; a larger drop is alone."""
+    """Eight at least while there are so many drops, 32 drops and 2 MB at most; a larger drop is alone."""
     drops, asked = [drop(number, size=size) for number, size in enumerate(sizes)], []
 
     def parse(group):
