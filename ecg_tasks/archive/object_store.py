@@ -19,7 +19,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import boto3
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -276,6 +275,8 @@ class ObjectStore:
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") not in _TOO_LARGE_TO_COPY:
                     raise
+                from boto3.s3.transfer import TransferConfig  # hardly ever needed
+
                 size = self._client.head_object(Bucket=self.bucket, Key=source)["ContentLength"]
                 by_parts = TransferConfig(multipart_chunksize=_part_bytes(size))
                 self._client.copy(from_there, self.bucket, target, Config=by_parts)

@@ -133,17 +133,25 @@ def test_secrets_stay_with_their_owner(stack):
         assert file.stat().st_mode & 0o077 == 0
 
 
-def test_a_task_and_what_reads_for_it_know_no_secret_that_they_do_not_need(stack):
+def test_a_task_and_what_reads_for_it_know_no_secret_that_they_do_not_need(stack, wait_until):
     """A worker, of which every task is a fork, has the keys to the bucket and the patients' key; what reads files has none at all."""
     held = {value: name for name, value in vars(stack.home.secrets()).items()}
-    known: dict[str, set[frozenset[str]]] = {"airflow worker": set(), "ecg_tasks.parsing": set()}
-    for process in processes.of_component(stack.home, "scheduler"):
-        with suppress(psutil.NoSuchProcess):  # a task that ended meanwhile
-            command, told = " ".join(process.cmdline()), " ".join(process.environ().values())
-            kind = next((kind for kind in known if kind in command), "")
-            if kind:
-                known[kind].add(frozenset(name for value, name in held.items() if value in told))
-    assert known == {"airflow worker": {frozenset({"s3_access_key", "s3_secret_key", "patient_key"})}, "ecg_tasks.parsing": {frozenset()}}
+
+    def known():
+        found: dict[str, set[frozenset[str]]] = {"airflow worker": set(), "ecg_tasks.parsing": set()}
+        for process in processes.of_component(stack.home, "scheduler"):
+            with suppress(psutil.NoSuchProcess):  # a task that ended meanwhile
+                command, told = " ".join(process.cmdline()), " ".join(process.environ().values())
+                kind = next((kind for kind in found if kind in command), "")
+                if kind:
+                    found[kind].add(frozenset(name for value, name in held.items() if value in told))
+        return found
+
+    with stack.airflow() as api:
+        wait_until(lambda: DagId.INGEST_RECORDS in api.active_dags(), "the DAG")
+        api.trigger(DagId.INGEST_RECORDS)  # workers begin with a task, and end after a minute without one
+    wait_until(lambda: all(known().values()), "a worker, and what reads files")
+    assert known() == {"airflow worker": {frozenset({"s3_access_key", "s3_secret_key", "patient_key"})}, "ecg_tasks.parsing": {frozenset()}}
 
 
 def test_the_pools_are_there(stack):

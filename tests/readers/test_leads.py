@@ -68,6 +68,8 @@ def test_units_become_millivolts(units, factor):
         ([a_lead(samples=np.full(2500, 0.3))], Reason.FLAT, "lead II has the value 0.3 mV all the time"),
         ([a_lead(samples=np.r_[np.zeros(2499), 50.1])], Reason.OUT_OF_RANGE, "lead II reaches 50.1 mV from its median; more than 50 mV"),
         ([a_lead(samples=np.r_[np.zeros(2499), -51])], Reason.OUT_OF_RANGE, "-51 mV"),
+        ([a_lead(samples=np.r_[np.zeros(2499), 1e300])], Reason.OUT_OF_RANGE, "1e+300 mV"),
+        ([a_lead(samples=np.r_[np.zeros(2499), 1e307], units="V")], Reason.NON_FINITE, "1 of 2,500 samples are invalid"),
         ([a_lead(samples=np.full(2500, 5001.0))], Reason.OUT_OF_RANGE, "lead II has an offset of 5001 mV; more than 5000 mV"),
         ([a_lead(samples=np.full(2500, np.nan))], Reason.NON_FINITE, "2,500 of 2,500 samples are invalid; lead II needs 5 s"),
         (
