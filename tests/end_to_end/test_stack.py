@@ -149,8 +149,8 @@ def test_a_task_and_what_reads_for_it_know_no_secret_that_they_do_not_need(stack
 
     with stack.airflow() as api:
         wait_until(lambda: DagId.INGEST_RECORDS in api.active_dags(), "the DAG")
-        api.trigger(DagId.INGEST_RECORDS)  # workers begin with a task, and end after a minute without one
-    wait_until(lambda: all(known().values()), "a worker, and what reads files")
+        run = api.trigger(DagId.INGEST_RECORDS)  # workers begin with a task, and end after a minute without one
+        wait_until(lambda: api.run_state(DagId.INGEST_RECORDS, run) == "success", "the end of the run")
     assert known() == {"airflow worker": {frozenset({"s3_access_key", "s3_secret_key", "patient_key"})}, "ecg_tasks.parsing": {frozenset()}}
 
 
