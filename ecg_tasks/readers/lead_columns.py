@@ -154,6 +154,8 @@ def rate(times: NDArray[np.float64], *, step_s: float, name: str) -> float:
     if not (math.isfinite(span) and span > 0 and np.isfinite(times).all()):
         raise BadInputError(Reason.UNREADABLE, f"{name}: its time does not increase from row to row")
     found = (len(times) - 1) / span
+    if not math.isfinite(found):
+        raise BadInputError(Reason.UNREADABLE, f"{name}: its time increases by next to nothing, {span:g} s in all")
     unsure = found * max(step_s, 0.0) / span
     if unsure > _MOST_UNSURE_HZ:
         raise missing(Described(), name=name, needs=("fs",)) or AssertionError
@@ -161,7 +163,10 @@ def rate(times: NDArray[np.float64], *, step_s: float, name: str) -> float:
     fs = float(whole) if whole and abs(whole - found) <= max(unsure, 1e-6 * found) else found
     expected = times[0] + np.arange(len(times)) / found
     if np.abs(times - expected).max() > 0.5 / found + step_s:
-        n_expected = round(span * float(1 / np.median(np.diff(times)))) + 1
+        step = float(np.median(np.diff(times)))
+        if not (step > 0 and math.isfinite(span / step)):
+            raise BadInputError(Reason.UNREADABLE, f"{name}: its time does not increase from row to row")
+        n_expected = round(span / step) + 1
         message = f"{name}: by its times, the table should have {n_expected:,} rows, and it has {len(times):,}. Export it again"
         raise BadInputError(Reason.INCOMPLETE, message)
     return fs

@@ -79,6 +79,22 @@ def test_faults(change, reason, words):
     assert words in error.message
 
 
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        (lambda row: f"{max(0, row - 2000) / 360:.6f}", "does not increase from row to row"),
+        (lambda row: f"{row}e-320", "increases by next to nothing"),
+    ],
+    ids=["it stands still", "it hardly moves"],
+)
+def test_a_time_that_gives_no_rate_is_refused(time, words):
+    """A clock that stands still for most of a table, and one whose steps no rate follows from."""
+    rows = "".join(f"{time(row)},{row % 7},1\n" for row in range(ROWS))
+    error = refused({"r.csv": f"time_s,II_uV,V5_uV\n{rows}".encode()})
+    assert error.reason is Reason.UNREADABLE
+    assert words in error.message
+
+
 def test_times_too_coarse_for_a_rate_need_a_sidecar():
     """Whole seconds tell no rate."""
     rows = "".join(f"{row // 360},{row % 7},1\n" for row in range(ROWS))

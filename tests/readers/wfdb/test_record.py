@@ -221,6 +221,17 @@ def test_a_signal_without_a_gain_that_is_no_lead_is_left_out():
     assert read(files | {"r.hea": header}).leads == ("I", "II")
 
 
+@pytest.mark.parametrize("frames", ["one sample a frame", "two"])
+def test_a_gain_next_to_nothing_is_refused_without_a_warning(frames):
+    """What it makes infinite counts as invalid; 1e-310 is more than zero."""
+    fmt = "16" if frames == "one sample a frame" else "16x2"
+    samples = stored_samples("16", 1).repeat(2, axis=0) if fmt == "16x2" else stored_samples("16", 1)
+    header = f"r 1 {FS} {N_FRAMES}\n{signal_line(samples, 'II', fmt=fmt, gain='1e-310(0)')}\n".encode()
+    with pytest.raises(BadInputError) as caught:
+        read({"r.hea": header, "r.dat": pack(samples, "16")})
+    assert caught.value.reason is Reason.NON_FINITE
+
+
 @pytest.mark.timeout(120)
 def test_many_wide_segments_are_refused_in_time():
     """A thousand segments of five hundred signals each are too much for one recording; that is told before any of them is parsed."""
