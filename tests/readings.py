@@ -21,6 +21,7 @@ def load_wfdb() -> ModuleType:
     return module
 
 
+@readers.unwarned()
 def read_wfdb(files: Mapping[str, bytes], *, header: str, name: str) -> readers.Read:
     """Read a WFDB recording; ``header`` names its header in ``files``."""
     found = WfdbReader().read({header: files.get(header, b"")} | dict(files), f"{name}.hea")

@@ -4,6 +4,9 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.readers import unknown_file
@@ -49,6 +52,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+unwarned = partial(np.errstate, invalid="ignore", over="ignore")
+"""Without NumPy's warnings of what a scale makes infinite or no number: the samples of every reader are judged (`finish`)."""
 HEAD_BYTES = 64 * 1024
 """So much of a file's start tells which reader it is for."""
 READERS: list[Reader] = [
@@ -95,6 +100,7 @@ def reader_of(name: str, head: bytes) -> Reader | None:
     return next((reader for reader in READERS if reader.knows(name, head)), None)
 
 
+@unwarned()
 def read(name: str, files: Mapping[str, bytes]) -> Read:
     """Read a file, with those beside it, by the reader that knows it.
 
@@ -124,6 +130,7 @@ def read(name: str, files: Mapping[str, bytes]) -> Read:
         raise BadInputError(Reason.UNREADABLE, sentence) from error
 
 
+@unwarned()
 def deidentified(
     name: str, files: Mapping[str, bytes], *, before: Read | None = None, called: Mapping[str, str] | None = None
 ) -> dict[str, bytes]:

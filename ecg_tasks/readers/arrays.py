@@ -123,7 +123,6 @@ def check_kind(dtype: np.dtype[np.generic], *, name: str) -> None:
         raise BadInputError(Reason.NOT_NUMERIC, f"{name}: its array of signals does not contain real numbers ({dtype.name[:40]})")
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what is no finite number is judged with the leads, and needs no warning
 def recordings(
     array: NDArray[np.generic], description: Described, *, name: str, acquisition: Acquisition, names: Sequence[str] | None = None
 ) -> tuple[Recording, ...]:

@@ -79,7 +79,6 @@ def columns_of(names: Sequence[str], *, units: Sequence[str] = ()) -> Columns | 
     )
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what is no finite number is judged below, and needs no warning
 def recording(
     values: NDArray[np.float64], columns: Columns, description: Described, *, name: str, acquisition: Acquisition, step_s: float = 0.0
 ) -> Recording:

@@ -95,7 +95,6 @@ def _iso(recorded: date | None) -> str | None:
     return recorded.isoformat(timespec="seconds") if isinstance(recorded, datetime) else recorded.isoformat()
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what is too large for single precision, or no number, is judged here, without a warning
 def assemble(signals: Sequence[Lead], *, name: str) -> Leads:
     """Put the signals of a recording into one array, the twelve leads first and in their order, and check it.
 

@@ -70,6 +70,7 @@ def refusal(fault: BadInputError | Rejected) -> str:
     return fault.reason.value
 
 
+@readers.unwarned()  # as they are called
 def _refused(read: Callable[[bytes], Iterable[str]], data: bytes) -> list[str]:
     try:
         return list(read(data)) or [ACCEPTED]

@@ -213,7 +213,6 @@ def _read_segment(span: SegmentLine, main: Header, files: Mapping[str, bytes], *
     return _read_signals(header, files, name=where)
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what a tiny gain makes infinite is judged with the leads, and needs no warning
 def _read_signals(header: Header, files: Mapping[str, bytes], *, name: str) -> list[Lead]:
     """Read all signals of a header without segments, aligned where they are skewed, NaN at the end of one that then runs out."""
     if not header.signals:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecg_tasks import readers
 from ecg_tasks.errors import BadInputError, Reason
 from ecg_tasks.labels import Label
 from ecg_tasks.readers import Read
@@ -228,7 +229,7 @@ def test_a_gain_next_to_nothing_is_refused_without_a_warning(frames):
     samples = stored_samples("16", 1).repeat(2, axis=0) if fmt == "16x2" else stored_samples("16", 1)
     header = f"r 1 {FS} {N_FRAMES}\n{signal_line(samples, 'II', fmt=fmt, gain='1e-310(0)')}\n".encode()
     with pytest.raises(BadInputError) as caught:
-        read({"r.hea": header, "r.dat": pack(samples, "16")})
+        readers.read("r.hea", {"r.hea": header, "r.dat": pack(samples, "16")})
     assert caught.value.reason is Reason.NON_FINITE
 
 
