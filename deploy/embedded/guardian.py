@@ -12,12 +12,11 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 
 import psutil  # type: ignore[import-untyped]
 
 from deploy.embedded import bucket, health, processes, supervision, systemd
-from deploy.embedded.errors import StackError
 from deploy.embedded.home import Home
 from deploy.embedded.stack import Stack
 
@@ -67,7 +66,7 @@ class Guardian:
             asked = [name for name in runs if name not in {supervision.GUARDIAN, *halted, *waiting}]
             faults = health.faults(self.home, asked, most_s=QUESTION_S) | halted
         for component in self.hanging(faults, young={name for name, run in runs.items() if run.since_s < YOUNG_S}, now=time.monotonic()):
-            print(f"{component} {faults[component]}: killing it, so that it is started again", flush=True)  # noqa: T201 - its log
+            _say(self.home, f"{component} {faults[component]}: killing it, so that it is started again")
             if component == "supervisor":
                 _kill(supervision.pid(self.home))
             else:
@@ -103,10 +102,17 @@ class Guardian:
         return found
 
     def watch(self) -> None:
-        """Look after the stack until the supervisor is gone, or stops this process."""
+        """Look after the stack until the supervisor is gone, or stops this process.
+
+        A look that fails, whatever the reason, does not end the watch: with the supervisor dead, nobody would start the stack again.
+        """
         parent = supervision.pid(self.home)  # which may be dead by now
         while os.getppid() == parent:
-            faults = self.look()
+            try:
+                faults = self.look()
+            except Exception as error:  # noqa: BLE001 - see above
+                faults = {"supervisor": f"cannot be asked: {type(error).__name__}: {error}"}
+                _say(self.home, f"a look at the stack failed: {type(error).__name__}: {error}")
             if "supervisor" not in faults:
                 systemd.notify("WATCHDOG=1", f"STATUS={_sentence(faults)}")
             rested_at = time.monotonic() + (WORRIED_S if faults else LOOK_S)
@@ -123,32 +129,35 @@ def main() -> None:
         systemd.notify("READY=1")
     Guardian(home).watch()
     if not systemd.is_asked():
-        _write_to(home.log(supervision.GUARDIAN))
-        print("the supervisor is gone: starting the stack again", flush=True)  # noqa: T201 - its log
+        _say(home, "the supervisor is gone: starting the stack again")
         start(home)
 
 
 def start(home: Home) -> None:
-    """Start the stack with the bucket that it has, until that has come about."""
+    """Start the stack with the bucket that it has, again and again until that succeeds, whatever was in the way."""
     for name in bucket.elsewhere(os.environ):
         del os.environ[name]
     os.environ.update(bucket.chosen(home))
     while True:
         try:
-            Stack(home.path).up(lambda sentence: print(sentence, flush=True))  # noqa: T201 - its log
-        except (StackError, OSError) as error:
-            print(f"the stack did not start: {error}", flush=True)  # noqa: T201 - its log
+            Stack(home.path).up(partial(_say, home))
+        except Exception as error:  # noqa: BLE001 - nobody else tries again
+            _say(home, f"the stack did not start: {error}")
             systemd.notify("WATCHDOG=1", f"STATUS={error}")
             time.sleep(AGAIN_S)
         else:
             return
 
 
-def _write_to(log: Path) -> None:
-    """Let what this process says go into its log, which the supervisor has written so far: its pipe is broken."""
-    with log.open("ab") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
+def _say(home: Home, sentence: str) -> None:
+    """Print a sentence, which the supervisor writes into this process's log; write it there where the supervisor is dead."""
+    try:
+        print(sentence, flush=True)  # noqa: T201 - its log
+    except OSError:
+        with home.log(supervision.GUARDIAN).open("ab") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
+        print(sentence, flush=True)  # noqa: T201 - its log
 
 
 def _patience_s(fault: str) -> float:

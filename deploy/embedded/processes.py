@@ -62,8 +62,12 @@ def end(processes: Sequence[psutil.Process], *, grace_s: float) -> None:
 
 def _others() -> list[psutil.Process]:
     """Return all processes but this one and its ancestors."""
-    this = psutil.Process()
-    own = {this.pid, *(parent.pid for parent in this.parents())}
+    process: psutil.Process | None = psutil.Process()
+    own = set()
+    with contextlib.suppress(psutil.NoSuchProcess):  # where one ends meanwhile, those above it are no ancestors any more
+        while process is not None:
+            own.add(process.pid)
+            process = process.parent()
     return [process for process in psutil.process_iter() if process.pid not in own]
 
 

@@ -14,6 +14,7 @@ import xmlrpc.client
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
+from xml.parsers.expat import ExpatError
 
 import psutil  # type: ignore[import-untyped]
 
@@ -53,8 +54,8 @@ GROUPS = (
 START_RETRIES = 1000
 """Each waits a second longer than the one before. Twenty were over after four minutes, and a disk may be full for a night."""
 
-UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
-"""Errors of a question to a supervisor that is not there, or hangs."""
+UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError)
+"""Errors of a question to a supervisor that is not there, hangs, or dies in the middle of its answer."""
 
 COMPONENTS = tuple(component for group in GROUPS for component in group.components)
 

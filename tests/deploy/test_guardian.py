@@ -210,12 +210,25 @@ def test_systemd_is_told(tmp_path, monkeypatch):
         assert ear.recv(100) == b"WATCHDOG=1\nSTATUS=healthy"
 
 
-def test_it_starts_the_stack_again_when_its_supervisor_is_dead(home, tmp_path):
-    """Also though nobody reads any more what it says: the pipe died with the supervisor."""
+def test_it_starts_the_stack_again_when_its_supervisor_is_dead(home):
+    """Also though its last look fails, the first start does too, and nobody reads what it says: the pipe died with the supervisor."""
     script = """
-import sys
-from deploy.embedded import guardian
-guardian.start = lambda home: (home.path / "started").touch()
+import os, sys
+from xml.parsers.expat import ExpatError
+from deploy.embedded import guardian, supervision
+
+def look(self):
+    os.getppid = lambda: 1
+    raise ExpatError("half an answer")
+
+def up(self, say):
+    if not (self.home.path / "tried").exists():
+        (self.home.path / "tried").touch()
+        raise KeyError("the first start")
+    say("it starts")
+
+supervision.pid = lambda home: os.getppid()
+guardian.Guardian.look, guardian.Stack.up, guardian.AGAIN_S = look, up, 0
 sys.argv = ["guardian", sys.argv[1]]
 sys.stdin.readline()
 guardian.main()
@@ -226,5 +239,5 @@ guardian.main()
         alone.stdin.write("go\n")
         alone.stdin.close()
         assert alone.wait(120) == 0
-    assert (home.path / "started").exists()
-    assert "the supervisor is gone" in home.log("guardian").read_text()
+    said = ["ExpatError: half an answer", "the supervisor is gone", "did not start: 'the first start'", "it starts"]
+    assert [words in line for words, line in zip(said, home.log("guardian").read_text().splitlines(), strict=True)] == [True] * len(said)

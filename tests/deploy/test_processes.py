@@ -103,3 +103,17 @@ def test_workers_that_run_a_task_are_known_by_their_titles(home, start):
     ]
     start("scheduler")
     assert _pids(processes.busy_workers(home)) == {busy.pid}
+
+
+def test_an_ancestor_that_ends_meanwhile_does_no_harm(home, start, monkeypatch):
+    """A component that looks for its predecessors while its supervisor is killed finds them all the same."""
+    left = start("guardian")
+    parent = psutil.Process().parent()
+
+    def gone(process):
+        if process.pid == parent.pid:
+            raise psutil.NoSuchProcess(process.pid)
+        return parent
+
+    monkeypatch.setattr(psutil.Process, "parent", gone)
+    assert _pids(processes.of_component(home, "guardian")) == {left.pid}

@@ -1,6 +1,8 @@
 """Here: what the supervisor is told. Not here: the supervisor at work (``test_stack``)."""
 
 import configparser
+import socket
+import threading
 
 import pytest
 
@@ -27,3 +29,36 @@ def test_no_component_is_given_up_within_a_night(programs):
     for program in programs.values():
         assert program.getboolean("autorestart")
         assert sum(range(program.getint("startretries"))) > A_NIGHT_S  # the n-th retry waits n seconds
+
+
+@pytest.fixture
+def dying(tmp_path):
+    """A home whose supervisor dies in the middle of every answer: its header is there, and half of its text."""
+    home = Home(tmp_path)
+    home.create()
+    supervision.write_configuration(home)
+    half = b"<?xml version='1.0'?><methodResponse><params><param><value><arr"
+    with socket.create_server(("127.0.0.1", home.ports().control)) as server:
+
+        def answer():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 8000\r\n\r\n" + half)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield home
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_half_an_answer_is_none(dying):
+    """A supervisor that is killed while it answers has not answered."""
+    with pytest.raises(supervision.UNANSWERED):
+        supervision.runs(dying)
+    assert supervision.states(dying) == {}
