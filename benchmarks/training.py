@@ -139,7 +139,7 @@ def by_heartbeat(n_normal: int, n_abnormal: int, n_scored: int) -> Work:
             [validated[used]],
             network=recipe.network,
             params=training_params(recipe.name, seed=SEED),
-            checkpoints=_NoCheckpoints(),
+            checkpoints=NoCheckpoints(),
             log=lambda _line: None,
         )
         ended = time.perf_counter()
@@ -156,7 +156,7 @@ def by_heartbeat(n_normal: int, n_abnormal: int, n_scored: int) -> Work:
     return work
 
 
-class _NoCheckpoints:
+class NoCheckpoints:
     """No measurement is resumed."""
 
     def load(self) -> None:

@@ -249,9 +249,16 @@ class LeadSpectrograms:
     def encode(self, windows: Windows) -> list[bytes]:
         """Return grey PNGs: the levels of all leads one below the other, then their signs."""
         beats = median_beats(windows.samples, fs=self.fs, before_s=self.before_s, after_s=self.after_s, n_real=windows.n_real)
+        return _encode_channels(self.greys(beats))
+
+    def greys(self, beats: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Return the pixels of median beats in mV, shape (n, n_leads, n_samples): the levels of all leads, then their signs.
+
+        Their shape is (n, 2 * n_leads, n_freqs, n_frames), 0 Hz first.
+        """
         level_db, in_phase = stft_level_and_phase(beats, params=self.stft)
         level = _grey(level_db, low_db=self.low_db, high_db=self.high_db)
-        return _encode_channels(np.concatenate([level, self.sign.grey(in_phase)], axis=1))
+        return np.concatenate([level, self.sign.grey(in_phase)], axis=1)
 
     def shown_s(self, windows: Windows) -> list[NDArray[np.float64]]:
         """Return where in its record each window's picture has its time 0, s: at every beat that its median beat is made of."""

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from benchmarks import classification, models, night, readers, rendering, training, twelve_lead
+from benchmarks import classification, gpu, models, night, readers, rendering, training, twelve_lead
 from benchmarks.processes import Usage
 
 
@@ -25,5 +25,5 @@ def _in_this_process(case, /, *, environment=None, **arguments):
 def in_this_process(monkeypatch):
     """Let every case run in the tests' own process."""
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"))
-    for module in (classification, models, night, readers, rendering, training, twelve_lead):
+    for module in (classification, gpu, models, night, readers, rendering, training, twelve_lead):
         monkeypatch.setattr(module, "in_own_process", _in_this_process)

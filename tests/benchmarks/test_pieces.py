@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import beats, classification, inbox_plan, night, rendering, training, twelve_lead, twelve_lead_tables
+from benchmarks import beats, classification, gpu, inbox_plan, night, rendering, training, twelve_lead, twelve_lead_tables
 from benchmarks import readers as readers_case
 from benchmarks.models import models_folder
 from benchmarks.written_files import WRITERS
@@ -99,6 +99,28 @@ def test_learning_is_measured_on_the_same_beats_for_both_sides(in_this_process, 
     assert all(epoch["windows_per_s"] > 0 for epoch in ours["epochs"])
     assert found["n_scored"] == 20
     assert found["better"] == (ours["auroc"] > theirs["auroc"])
+
+
+def test_without_a_gpu_the_processor_stands_alone(in_this_process, monkeypatch):
+    """A training and the transforms have their figures, and the table says that no GPU is seen."""
+    monkeypatch.setattr(gpu, "N_DRAWN", 20)
+    found = gpu.measure(n_recordings=130, n_windows=60, n_epochs=1)
+    assert found["gpu"] == ""
+    assert found["processor"]["training"]["windows_per_s"] > 0
+    assert found["processor"]["rendering"]["n"] == 130
+    assert found["processor"]["rendering"]["greys_that_differ"] == 0
+    console = Console(width=160, record=True, file=io.StringIO())
+    gpu.print_gpu(console, found)
+    assert "no GPU is seen" in console.export_text()
+
+
+def test_what_a_gpu_would_draw_is_what_is_drawn(monkeypatch):
+    """The transforms in TensorFlow, here on the processor, give the greys of the recipe but for rounding."""
+    monkeypatch.setattr(gpu, "N_DRAWN", 20)
+    drawn = gpu.by_tensorflow(50)()
+    assert drawn["n"] == 50
+    assert drawn["greys_that_differ"] < 1e-3
+    assert drawn["largest_difference"] <= 1
 
 
 def test_beats_to_learn_from_keep_patients_apart():
