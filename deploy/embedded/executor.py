@@ -201,13 +201,17 @@ class LocalExecutor(local_executor.LocalExecutor):
         if self._parsers is not None and self._parsers.poll() is not None:
             self._have_helpers()
         quiet_s = time.monotonic() - self._worked_at
-        if self.slots_occupied:
+        if self.slots_occupied or self._unread_messages.value or (quiet_s > QUIET_S and self._is_at_work()):
             self._worked_at, self._told_to_end = time.monotonic(), False
         elif quiet_s > QUIET_S:
             self._end_idle_workers()
             if quiet_s > ASLEEP_S and not self.workers:
                 self._end_helpers()
             self._rest()
+
+    def _is_at_work(self) -> bool:
+        """Return whether a worker has a task: of those that it has handed over, Airflow's executor keeps no list."""
+        return not all(_is_idle(pid) for pid in self.workers)
 
     def _rest(self) -> None:
         """Wait, but not when there is something new, which is prepared for at once."""

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import psutil
@@ -132,12 +133,12 @@ def resting(monkeypatch):
     monkeypatch.setattr(mended.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(mended.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     executor = mended.LocalExecutor(parallelism=2)
-    executor.workers = {}
+    executor.workers, executor._unread_messages = {}, SimpleNamespace(value=0)
     return executor, now, traces, glances
 
 
 def test_it_rests_when_nothing_has_come_for_a_while(resting):
-    """A task that waits or is at work lets it look as often as ever, and for a minute more."""
+    """A task that waits, for a worker or in a worker's queue, lets it look as often as ever, and for a minute more."""
     executor, now, _, _ = resting
 
     def rested(at):
@@ -146,12 +147,14 @@ def test_it_rests_when_nothing_has_come_for_a_while(resting):
         return now[0] - at
 
     assert [rested(at) for at in (10.0, 60.0, 60.5, 70.0)] == [0.0, 0.0, mended.REST_S, mended.REST_S]
-    for busy in (executor.queued_tasks, executor.running):
-        busy.update({"one": Work("one")} if busy is executor.queued_tasks else {"one"})
-        assert rested(100.0) == 0.0
-        busy.clear()
-        assert rested(160.0) == 0.0
-    assert rested(160.5) == mended.REST_S
+    executor.queued_tasks.update({"one": Work("one")})
+    assert rested(100.0) == 0.0
+    executor.queued_tasks.clear()
+    executor._unread_messages.value = 1
+    assert rested(161.0) == 0.0
+    executor._unread_messages.value = 0
+    assert rested(221.0) == 0.0
+    assert rested(221.5) == mended.REST_S
 
 
 def test_what_is_new_ends_its_rest(resting):
@@ -194,6 +197,20 @@ def test_workers_end_while_it_rests(started, monkeypatch):
     assert len(executor.workers) == 4
     assert wait_until(lambda: executor.done == dict.fromkeys(keys, "success"), executor)
     assert len(executor.workers) == 4
+
+
+def test_a_task_at_work_keeps_it_awake(started, monkeypatch):
+    """However long it takes: its end is seen at once, and what follows begins at once, by workers that are there."""
+    monkeypatch.setattr(BaseExecutor, "run_workload", lambda *_arguments, proctitle, **_more: (setproctitle(proctitle), time.sleep(2.5)))
+    executor = started(mended.LocalExecutor, 2)
+    workers = set(executor.workers)
+    monkeypatch.setattr(mended, "QUIET_S", 0.2)
+    rests = []
+    monkeypatch.setattr(mended.LocalExecutor, "_rest", lambda self: rests.append(dict(self.done)))
+    give(executor, "one")
+    assert wait_until(lambda: rests, executor)
+    assert rests == [{"one": "success"}]
+    assert set(executor.workers) == workers
 
 
 def test_nothing_waits_for_tasks_while_it_is_asleep(started, monkeypatch):
