@@ -27,20 +27,19 @@ from rich.table import Table
 
 from benchmarks.beats import recordings
 from benchmarks.processes import Work, in_own_process
+from benchmarks.rendering import ONE_THREAD
 from benchmarks.training import NoCheckpoints
 from ecg_tasks.signals.recipes import get_recipe
 from ecg_tasks.signals.rendering import SIGNLESS, LeadSpectrograms
+from ecg_tasks.signals.stft import turns_to_middle, weights_of
 
 RECIPE = "twelve_lead"
-WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 N_DRAWN = 200
 """Made-up recordings; of the training's windows and of the re-rendering's beats each is one of these."""
 FS = 100.0
 """Hz."""
 AT_ONCE = 8192
 """Recordings that go to the GPU together; 50 MB."""
-MOST_BY_NUMPY = 16_384
-"""One core needs minutes for a million; its figure is for one recording."""
 
 Greys = Callable[[NDArray[np.float32]], NDArray[np.uint8]]
 
@@ -57,7 +56,7 @@ def measure(*, n_recordings: int, n_windows: int, n_epochs: int) -> dict[str, An
     train = partial(in_own_process, by_training, n_windows=n_windows, n_epochs=n_epochs)
     by_processor = {
         "training": train(environment={"CUDA_VISIBLE_DEVICES": "-1"}).result,
-        "rendering": in_own_process(by_numpy, environment=WITHOUT_GPU, n=min(n_recordings, MOST_BY_NUMPY)).result,
+        "rendering": in_own_process(by_numpy, environment=ONE_THREAD, n=n_recordings).result,
     }
     found: dict[str, Any] = {"gpu": in_own_process(look).result, "processor": by_processor}
     if found["gpu"]:
@@ -122,14 +121,11 @@ def by_tensorflow(n: int) -> Work:
 
 
 def on_device(tf: Any, picture: LeadSpectrograms) -> Greys:
-    """Return what `LeadSpectrograms.greys` does, by TensorFlow, compiled for where it finds itself."""
+    """Return what `LeadSpectrograms.greys` does, by TensorFlow, wherever that computes."""
     stft, sign = picture.stft, picture.sign
-    phase = 2 * np.pi * np.arange(stft.frame_length) / stft.frame_length
-    weights = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
-    weights *= 2 / weights.sum()
-    to_middle = np.exp(1j * np.pi * np.arange(stft.n_freqs) * (stft.frame_length / stft.n_fft)).astype(np.complex64)
+    weights, to_middle = weights_of(stft).astype(np.float32), turns_to_middle(stft).astype(np.complex64)
 
-    @tf.function(jit_compile=False)  # type: ignore[untyped-decorator]
+    @tf.function  # type: ignore[untyped-decorator]
     def greys(beats: Any) -> Any:
         bins = tf.signal.rfft(tf.signal.frame(beats, stft.frame_length, stft.hop_length) * weights, [stft.n_fft])
         decibel = 20 / np.log(10) * tf.math.log(tf.maximum(tf.abs(bins), 10 ** (stft.floor_db / 20)))

@@ -146,9 +146,13 @@ def stft_level_and_phase(signal: NDArray[Any], *, params: StftParams) -> tuple[N
 
 
 def _in_phase(bins: NDArray[Any], params: StftParams) -> NDArray[Any]:
+    return np.swapaxes((bins * turns_to_middle(params).astype(bins.dtype)).real, -1, -2)
+
+
+def turns_to_middle(params: StftParams) -> NDArray[np.complex128]:
+    """Return the factors that make phases count from the middle of a frame instead of its first sample, shape (n_freqs,)."""
     half_turns = np.arange(params.n_freqs) * (params.frame_length / params.n_fft)
-    to_middle = np.exp(1j * np.pi * half_turns).astype(bins.dtype)
-    return np.swapaxes((bins * to_middle).real, -1, -2)
+    return np.asarray(np.exp(1j * np.pi * half_turns))
 
 
 def _transform(signal: NDArray[Any], params: StftParams) -> NDArray[Any]:
@@ -162,12 +166,12 @@ def _transform(signal: NDArray[Any], params: StftParams) -> NDArray[Any]:
         raise SignalError("the signal holds a sample that is not finite; reject such records before they come here")
     frames = np.lib.stride_tricks.sliding_window_view(signal, params.frame_length, axis=-1)[..., :: params.hop_length, :]
     if params.window != "boxcar" or params.scaling != "sum":
-        frames = frames * _weights(params).astype(signal.dtype)
+        frames = frames * weights_of(params).astype(signal.dtype)
     return np.fft.rfft(frames, params.n_fft, axis=-1)
 
 
 @cache
-def _weights(params: StftParams) -> NDArray[np.float64]:
+def weights_of(params: StftParams) -> NDArray[np.float64]:
     """Return the weight of each sample of a frame, shape (frame_length,)."""
     phase = 2 * np.pi * np.arange(params.frame_length) / params.frame_length
     weights = np.ones(params.frame_length) if params.window == "boxcar" else 0.5 - 0.5 * np.cos(phase)

@@ -65,7 +65,7 @@ def test_everything_is_healthy(stack, try_ecg, wait_until):
     It gives each part about a second. On a busy machine one may need longer, so it may be asked again.
     """
     answers = []
-    wait_until(lambda: answers.append(try_ecg("status", "--json")) or answers[-1].returncode == 0, "exit status 0")
+    wait_until(lambda: answers.append(try_ecg("status", "--json")) or answers[-1].returncode == 0, "exit status 0", patience_s=60)
     done = answers[-1]
     status = json.loads(done.stdout)
     assert status["healthy"] is True
@@ -261,7 +261,7 @@ def test_killed_components_come_back(stack, wave, wait_until):
         f"the restart of {', '.join(killed)}",
     )
     wait_until(lambda: stack.status().healthy, f"health after the restart of {', '.join(killed)}")
-    wait_until(lambda: not any(map(runs, left)), "the end of what they had started")
+    wait_until(lambda: not any(map(runs, left)), "the end of what they had started", patience_s=30)
     assert size_of_kept(stack) == 20 * 1024 * 1024
 
 
@@ -271,7 +271,7 @@ def test_a_killed_supervisor_comes_back(stack, wait_until):
     psutil.Process(old).kill()
     wait_until(lambda: supervision.pid(stack.home) not in (0, old), "a new supervisor")
     wait_until(lambda: stack.status().healthy, "health under a new supervisor")
-    wait_until(lambda: not any(map(runs, before)), "the end of the old processes")
+    wait_until(lambda: not any(map(runs, before)), "the end of the old processes", patience_s=60)
 
     def counted():
         commands = [" ".join(process.cmdline()) for process in processes.of_stack(stack.home)]
