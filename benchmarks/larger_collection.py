@@ -34,31 +34,33 @@ def copy_of(header: str, signals: bytes, stem: str, rng: np.random.Generator) ->
     return "\n".join(told) + "\n", changed.tobytes()
 
 
-def main() -> None:
-    """Write the larger collection."""
-    source, target, n_wanted = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+def write_part(source: Path, target: Path, first: int, n: int) -> None:
+    """Write the recordings from number ``first`` (0 and up) on of an endless larger collection, as a collection of their own."""
     table = pd.read_csv(source / "ptbxl_database.csv", index_col="ecg_id")
-    rng = np.random.default_rng(0)
     target.mkdir(parents=True)
     shutil.copy(source / "scp_statements.csv", target)
     rows: list[dict[Any, object]] = []
-    number = 0
-    while len(rows) < n_wanted:
-        for ecg_id, row in table.head(n_wanted - len(rows)).iterrows():
-            own = int(str(ecg_id)) + number * _NUMBERS
-            name = f"records100/{own // _IN_FOLDER * _IN_FOLDER:07d}/{own:07d}_lr"
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            was = source / str(row["filename_lr"])
-            header, signals = was.with_suffix(".hea").read_text(), was.with_suffix(".dat").read_bytes()
-            if number:
-                header, signals = copy_of(header, signals, Path(name).name, rng)
-            else:
-                header = header.replace(was.name, Path(name).name)
-            (target / f"{name}.hea").write_text(header)
-            (target / f"{name}.dat").write_bytes(signals)
-            rows.append(row.to_dict() | {"ecg_id": own, "filename_lr": name})
-        number += 1
+    for at in range(first, first + n):
+        number, row_at = divmod(at, len(table))
+        row = table.iloc[row_at]
+        own = int(str(row.name)) + number * _NUMBERS
+        name = f"records100/{own // _IN_FOLDER * _IN_FOLDER:07d}/{own:07d}_lr"
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        was = source / str(row["filename_lr"])
+        header, signals = was.with_suffix(".hea").read_text(), was.with_suffix(".dat").read_bytes()
+        if number:
+            header, signals = copy_of(header, signals, Path(name).name, np.random.default_rng(at))
+        else:
+            header = header.replace(was.name, Path(name).name)
+        (target / f"{name}.hea").write_text(header)
+        (target / f"{name}.dat").write_bytes(signals)
+        rows.append(row.to_dict() | {"ecg_id": own, "filename_lr": name})
     pd.DataFrame(rows).set_index("ecg_id").to_csv(target / "ptbxl_database.csv")
+
+
+def main() -> None:
+    """Write the larger collection."""
+    write_part(Path(sys.argv[1]), Path(sys.argv[2]), 0, int(sys.argv[3]))
 
 
 if __name__ == "__main__":

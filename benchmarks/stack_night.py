@@ -2,14 +2,16 @@
 
 Not here: growth by itself, without Airflow (``scaling``). ``python -m benchmarks.stack_night [--slots N] FOLDER DROP [DROP ...] > FILE``
 runs a night for each DROP, on a stack of its own below FOLDER, and prints JSON. A drop is a number of synthetic heartbeat records, an
-archive (``.zip``), or the folder of a data set that ``./ecg import auto`` knows: all of PTB-XL is the standing test of scale. ``--slots``
-limits how many of the tasks that share the work run at once.
+archive (``.zip``), or the folder of a data set that ``./ecg import auto`` knows: all of PTB-XL is the standing test of scale. ``PTBXL*N``
+is a collection of N recordings that is made of such a folder (``larger_collection``), a part at a time, so it never lies on the disk as a
+whole. ``--slots`` limits how many of the tasks that share the work run at once.
 """
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.beats import heartbeat_csv
+from benchmarks.larger_collection import write_part
 from deploy.embedded import Stack, object_store, processes
 from deploy.embedded.airflow_api import AirflowApi
 
@@ -29,6 +32,8 @@ DAGS = ("ingest_records", "render_spectrograms", "classify_records")
 _SAMPLE_S = 1.0
 _POLL_S = 0.5
 _TASK = "task"
+_PART = 50_000
+"""So many recordings of a larger collection lie on the disk at once."""
 
 
 class Peaks:
@@ -80,7 +85,7 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
 
     Parameters
     ----------
-    drop : a number of synthetic records, an archive, or the folder of a data set
+    drop : a number of synthetic records, an archive, the folder of a data set, or ``FOLDER*N``
     slots : of the pool ``cpu``; None leaves them as they are
 
     Returns
@@ -114,7 +119,8 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
             elif drop.endswith(".zip"):
                 inbox.put_files([(Path(drop).name, Path(drop).read_bytes())])
             else:
-                put_packed(in_its_own_folder(open_folder(Path(drop)).for_inbox()))
+                for part in _parts(drop, folder):
+                    put_packed(in_its_own_folder(open_folder(part).for_inbox()))
             put_s = time.monotonic() - began
             known = {dag: set(api.runs(dag)) for dag in DAGS}
             began, cpu = time.monotonic(), _cpu_s()
@@ -180,6 +186,18 @@ def requests_of(noted: Counter[str], n_records: int) -> dict[str, Any]:
 
 def _noted(stack: Stack) -> Counter[str]:
     return Counter(object_store.requests(stack.home).read_text().splitlines())
+
+
+def _parts(drop: str, folder: Path) -> Iterator[Path]:
+    """Yield the folder that a drop is; or those of a larger collection, one after the other, each of which is deleted after it."""
+    source, _, wanted = drop.partition("*")
+    if not wanted:
+        yield Path(source)
+        return
+    for first in range(0, int(wanted), _PART):
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            write_part(Path(source), Path(scratch) / f"part{first}", first, min(_PART, int(wanted) - first))
+            yield Path(scratch) / f"part{first}"
 
 
 def _files(n_records: int) -> Iterator[tuple[str, bytes]]:
