@@ -36,14 +36,14 @@ def copy_of(header: str, signals: bytes, stem: str, rng: np.random.Generator) ->
 
 def write_part(source: Path, target: Path, first: int, n: int) -> None:
     """Write the recordings from number ``first`` (0 and up) on of an endless larger collection, as a collection of their own."""
-    table = pd.read_csv(source / "ptbxl_database.csv", index_col="ecg_id")
+    table = pd.read_csv(source / "ptbxl_database.csv").to_dict("records")
     target.mkdir(parents=True)
     shutil.copy(source / "scp_statements.csv", target)
-    rows: list[dict[Any, object]] = []
+    rows: list[dict[Any, Any]] = []
     for at in range(first, first + n):
         number, row_at = divmod(at, len(table))
-        row = table.iloc[row_at]
-        own = int(str(row.name)) + number * _NUMBERS
+        row = table[row_at]
+        own = int(row["ecg_id"]) + number * _NUMBERS
         name = f"records100/{own // _IN_FOLDER * _IN_FOLDER:07d}/{own:07d}_lr"
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         was = source / str(row["filename_lr"])
@@ -54,7 +54,7 @@ def write_part(source: Path, target: Path, first: int, n: int) -> None:
             header = header.replace(was.name, Path(name).name)
         (target / f"{name}.hea").write_text(header)
         (target / f"{name}.dat").write_bytes(signals)
-        rows.append(row.to_dict() | {"ecg_id": own, "filename_lr": name})
+        rows.append({**row, "ecg_id": own, "filename_lr": name})
     pd.DataFrame(rows).set_index("ecg_id").to_csv(target / "ptbxl_database.csv")
 
 
