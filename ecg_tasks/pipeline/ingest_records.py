@@ -117,11 +117,15 @@ def plan(run_id: str) -> list[str]:
         remembered=headers.MEMO in first,
         released=released.values(),
     )
-    sorted_inbox = waiting.with_archives(sorted_inbox, opened)
+    refuses, keeping = keys.REFUSED in first, Keeping.of(settings)
+    # Where raw/ keeps archives, one with a table that speaks of a forgotten recording must be known in its own run: tables are read whole.
+    folders_left = frozenset[str]() if refuses and keeping.keeps == "as_dropped" else opened.folders_left
+    sorted_inbox = waiting.with_archives(sorted_inbox, opened, folders_left=folders_left)
     if not (ended or opened.parts or opened.known or sorted_inbox.drops or sorted_inbox.waiting or sorted_inbox.labels):
         return []  # nothing to account for: four times an hour nothing is written
-    # What a row of a label table means may lie behind the folders that are taken: then no table has waited long enough.
-    grace_ended = "" if n_beyond else (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
+    # What a row of a label table means may lie behind the folders that are taken, or in an archive that was not opened yet: then no table
+    # has waited long enough.
+    grace_ended = "" if n_beyond or opened.left else (at - timedelta(seconds=settings.wfdb_grace_s)).isoformat()
     loose = list(drops.batches(sorted_inbox.drops, min_tasks=settings.min_tasks))
     most = MAX_TASKS - len(opened.parts)
     work, left = [*(part.drops for part in opened.parts), *loose[:most]], loose[most:]
@@ -129,12 +133,17 @@ def plan(run_id: str) -> list[str]:
     planned = waiting.plan_of(
         store, tables_at(run), sorted_inbox, work=work, left=left, n_beyond=n_beyond, grace_ended=grace_ended, put_back=put_back
     )
-    refuses = keys.REFUSED in first
     planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known), refuses=refuses)
     if not work and (ended or opened.known or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(
-        store, tables_at(run), sorted_inbox.labels, batches=work, patient_key=settings.patient_key, keeping=Keeping.of(settings)
+        store,
+        tables_at(run),
+        sorted_inbox.labels,
+        batches=work,
+        patient_key=settings.patient_key,
+        keeping=keeping,
+        folders_left=folders_left,
     )
     if not work:
         with Account(StoredNames.of(settings), planned) as counts:

@@ -296,7 +296,7 @@ class StagedLabels(Document, frozen=True, kw_only=True):
     """A label table as its plan read it, without its good rows, which stand beside it as Parquet.
 
     ``source`` is the SHA-256 of its bytes, empty where it was gone by then. ``dropped`` counts the values of each column that could not
-    be used.
+    be used. ``partly`` says that only its rows about recordings of this run are there: the table stays for the next one.
     """
 
     key: str
@@ -307,6 +307,7 @@ class StagedLabels(Document, frozen=True, kw_only=True):
     rejected: tuple[RefusedRow, ...] = ()
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     released: bool = False
+    partly: bool = False
 
 
 class ArchiveBefore(Document, frozen=True, kw_only=True):

@@ -64,6 +64,11 @@ class OpenedInbox:
     counts: list[ArchiveCounts] = field(default_factory=list)
     known: list[Input] = field(default_factory=list)
 
+    @property
+    def folders_left(self) -> frozenset[str]:
+        """The folders below the inbox that archives which are left to the next run lie in, when they are opened."""
+        return frozenset(packed.name_inside(key.removeprefix(keys.INBOX)) for key in self.left)
+
 
 class _StoredArchive:
     """An object as the source of an archive, read from the disk where that can hold it; tells the SHA-256 of what was read of it."""

@@ -5,7 +5,7 @@ Raw patient ids are nowhere but in the tables themselves: what is staged has the
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -40,7 +40,8 @@ class Staged:
     """A label table as its plan read it.
 
     ``fault`` is why it could not be read; ``rejected`` are rows that could not, ready for the quarantine; ``dropped`` counts the values of
-    each column that could not be used. ``source`` is the SHA-256 of its bytes; empty where the table was gone by then.
+    each column that could not be used. ``source`` is the SHA-256 of its bytes; empty where the table was gone by then. ``partly`` says
+    that only the rows about recordings of this run are there.
     """
 
     file: LabelTableFile
@@ -49,6 +50,7 @@ class Staged:
     rejected: Sequence[RefusedRow] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     rows: Sequence[Row] = ()
+    partly: bool = False
 
     @property
     def key(self) -> str:
@@ -94,8 +96,14 @@ def stage(
     batches: Sequence[Sequence[Drop]],
     patient_key: bytes,
     keeping: Keeping,
+    folders_left: Collection[str] = (),
 ) -> list[str]:
     """Read the tables, and stage their rows below ``at``, with their bytes where these are kept as they came.
+
+    Parameters
+    ----------
+    folders_left : where recordings are left to the next run. Of a table that is about these only the rows about recordings of ``batches``
+        are staged: the others have time until the run that takes the last of them
 
     Returns
     -------
@@ -105,9 +113,10 @@ def stage(
     place = {normal_name(recording_name(drop.name)): number for number, batch in enumerate(batches) for drop in batch}
     described: list[dict[str, Person | None]] = [{} for _ in batches]
     for number, table in enumerate(listed):
-        staged, data = _read(store, table, patient_key=patient_key)
+        partly = is_about(table.key, folders_left)
+        staged, data = _read(store, table, patient_key=patient_key, only=place if partly else None)
         write(store, f"{at}/{number:05d}.json", _as_document(staged))
-        if data and keeping.keeps == "as_dropped":
+        if data and keeping.keeps == "as_dropped" and not partly:
             store.put(_bytes_at(at, staged.source), data)
         store.put(f"{at}/{number:05d}.rows", _dump(staged.rows))
         for row in staged.rows if place else ():
@@ -152,7 +161,18 @@ def load(store: ObjectStore, at: str, n_tables: int) -> Iterator[Staged]:
             rejected=staged_labels.rejected,
             dropped=staged_labels.dropped,
             rows=list(_load(store.get(f"{at}/{number:05d}.rows"))),
+            partly=staged_labels.partly,
         )
+
+
+def is_about(key: str, folders: Iterable[str]) -> bool:
+    """Tell whether a table of the inbox lies beside or above one of these folders, or in it.
+
+    >>> [is_about(f"inbox/{path}labels.csv", ["ward/a"]) for path in ("ward/a/", "ward/", "", "ward/a/b/")]
+    [True, True, True, False]
+    """
+    folder = posixpath.dirname(key.removeprefix(keys.INBOX))
+    return any(not folder or one == folder or one.startswith(f"{folder}/") for one in folders)
 
 
 def merged(one: Person, other: Person) -> Person | None:
@@ -191,14 +211,14 @@ def _bytes_at(at: str, source: str) -> str:
     return f"{at}/{source}.bytes"
 
 
-def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> tuple[Staged, bytes]:
-    """Return a table and its bytes, which are none where its owner took it back."""
+def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes, only: Mapping[str, int] | None = None) -> tuple[Staged, bytes]:
+    """Return a table and its bytes, which are none where its owner took it back; ``only`` asks for the rows about these recordings."""
     key = table.key
     try:
         data = store.get(key)
     except MissingObjectError:
         return Staged(file=table, source=""), b""
-    found = Staged(file=table, source=hashlib.sha256(data).hexdigest())
+    found = Staged(file=table, source=hashlib.sha256(data).hexdigest(), partly=only is not None)
     try:
         parsed: LabelTable = read_labels(data, name=key.removeprefix(keys.INBOX))
     except BadInputError as fault:
@@ -206,6 +226,8 @@ def _read(store: ObjectStore, table: LabelTableFile, *, patient_key: bytes) -> t
     dropped: dict[str, int] = {}
     rows = []
     for row in parsed.rows:
+        if only is not None and not any(_known(spellings, only) for spellings in paths_meant(row.record, folder=found.folder)):
+            continue
         for column in row.dropped:
             dropped[column] = dropped.get(column, 0) + 1
         label, classes = "" if row.label is None else row.label.value, "" if row.classes is None else str(row.classes)
@@ -234,6 +256,7 @@ def _as_document(table: Staged) -> StagedLabels:
         rejected=tuple(table.rejected),
         dropped=dict(table.dropped),
         released=table.file.released,
+        partly=table.partly,
     )
 
 

@@ -90,7 +90,7 @@ def settle(
     known : what became known of records' patients in earlier runs
     folds : of patients (keyed hashes), by records of earlier runs, each with the id of one
     """
-    result = Settled()
+    result = Settled(stays={number for number, table in enumerate(tables) if table.partly})
     contradicted = []
     agreed: list[_Agreed] = []
     for record_id, places in _by_record(result, tables, drop, archived, grace_ended=grace_ended, names=names).items():

@@ -1,6 +1,7 @@
 """Here: what a run leaves in the inbox, written down for the steps after its plan. Not here: what must wait (``drops``)."""
 
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ecg_tasks.archive import keys, tables
@@ -9,6 +10,7 @@ from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.workspace import open_store
 from ecg_tasks.pipeline.intake.archives import OpenedInbox
 from ecg_tasks.pipeline.intake.drops import NEXT_RUN, Sorted, Wait
+from ecg_tasks.pipeline.intake.label_tables import is_about
 from ecg_tasks.readers.file_names import Kind, kind_of
 
 _NAMED = 1000
@@ -59,11 +61,17 @@ def plan_of(
     )
 
 
-def with_archives(inbox: Sorted, opened: OpenedInbox) -> Sorted:
-    """Return the sorted inbox with the archives that are refused, or left to the next run."""
+def with_archives(inbox: Sorted, opened: OpenedInbox, *, folders_left: Collection[str]) -> Sorted:
+    """Return the sorted inbox with the archives that are refused, or left to the next run.
+
+    Tables beside archives of which none has its turn are left, too: ``folders_left`` are the folders of what is left.
+    """
     inbox.drops.extend(opened.refused)
-    inbox.waits.update(dict.fromkeys(opened.left, Wait(why=NEXT_RUN)))
-    return replace(inbox, left=inbox.left + len(opened.left))
+    taken = {posixpath.dirname(drop.name) for drop in (*inbox.drops, *(drop for part in opened.parts for drop in part.drops))}
+    unread = [one for one in inbox.labels if is_about(one.key, folders_left) and not is_about(one.key, taken)]
+    left = [*opened.left, *(one.key for one in unread)]
+    inbox.waits.update(dict.fromkeys(left, Wait(why=NEXT_RUN)))
+    return replace(inbox, left=inbox.left + len(left), labels=[one for one in inbox.labels if one not in unread])
 
 
 def named(plan: IntakePlan) -> tuple[str, ...]:

@@ -19,9 +19,10 @@ from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import ConfigurationError
 from ecg_tasks.pipeline import ingest_records
-from ecg_tasks.pipeline.intake import inbox, opening
+from ecg_tasks.pipeline.intake import archives, inbox, label_tables, opening
 from ecg_tasks.pipeline.maintenance import checksums, orphans
 from ecg_tasks.queries.lineage.tracing import trace
+from ecg_tasks.readers.labels_csv import read_labels
 from tests.breaking import break_every_change, insist
 
 NO_WAIT = ("ECG_WFDB_GRACE_S", "0")
@@ -144,6 +145,43 @@ def test_the_table_of_an_archive_waits_for_what_comes_later(bucket, make_wfdb):
     assert sorted(label.label for label in labels_in_force(bucket).values()) == ["abnormal", "normal"]
     assert bucket.list_keys(keys.INBOX) == []
     assert sorted(records(bucket)) == ["w/a", "w/b"]
+
+
+@pytest.fixture
+def one_at_a_time(monkeypatch):
+    """A run takes one recording out of archives, and no file waits for another one."""
+    monkeypatch.setitem(archives.open_all.__kwdefaults__, "max_drops", 1)
+    monkeypatch.setenv(*NO_WAIT)
+
+
+@pytest.mark.parametrize("folder", ["w", "."], ids=["beside", "above"])
+def test_a_row_waits_for_its_turn_with_its_archive(bucket, make_wfdb, one_at_a_time, folder):
+    """However long it takes: what is in an archive that no run has opened yet is not known, and each run says what it can say."""
+    table = b"record,label,patient_id\nw/a,normal,p1\nw/b,abnormal,p2\n"
+    parts = [(f"w.part-{name}.zip", zipped(make_wfdb(name, seed=seed))) for seed, name in enumerate("ab")]
+    inbox.put_files([*parts, (f"{folder}/labels.csv".removeprefix("./"), table.replace(b"w/", b"") if folder == "w" else table)])
+    told = [run(bucket, "r1"), run(bucket, "r2")]
+    assert [one["account"]["records"] for one in told] == [1, 1]
+    assert [one["labels"]["stored"] for one in told] == [1, 1]
+    assert [one["quarantined"] for one in told] == [[], []]
+    assert sorted(label.label for label in labels_in_force(bucket).values()) == ["abnormal", "normal"]
+    assert all(one.patient for one in records(bucket).values())
+    assert bucket.list_keys(keys.INBOX) == []
+
+
+def test_a_table_is_left_unread_with_its_archives(bucket, make_wfdb, one_at_a_time, monkeypatch):
+    """So a run reads the tables of its own recordings, however many wait."""
+    files = {f"{name}.zip": zipped(make_wfdb("r", seed=seed)) for seed, name in enumerate("uvw")}
+    inbox.put_files([*files.items(), *((f"{name}/labels.csv", b"record,label\nr,normal\nnobody,normal\n") for name in "uvw")])
+    read = []
+    monkeypatch.setattr(label_tables, "read_labels", lambda data, *, name: read.append(name) or read_labels(data, name=name))
+    for number, name in enumerate("uvw"):
+        told = run(bucket, f"r{number}")
+        assert (told["labels"]["stored"], told["labels"]["quarantined"]) == (1, 3 if name == "w" else 0)
+        assert f"{name}/labels.csv" in read
+        assert not {f"{later}/labels.csv" for later in "uvw" if later > name} & set(read)
+    assert [one["name"] for one in told["quarantined"]] == [f"{name}/labels.csv#3" for name in "uvw"]
+    assert bucket.list_keys(keys.INBOX) == []
 
 
 def test_another_table_of_that_name_stays_beside_it(bucket, make_wfdb):
