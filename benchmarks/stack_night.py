@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -103,6 +103,7 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
     try:
         os.environ.update(stack.environment())
         from ecg_tasks.actions.packed_drop import in_its_own_folder, put_packed
+        from ecg_tasks.archive import keys
         from ecg_tasks.archive.workspace import open_store
         from ecg_tasks.offline.labelled_folders import open_folder
         from ecg_tasks.pipeline.intake import inbox
@@ -128,7 +129,7 @@ def measure(folder: Path, drop: str, *, slots: int | None = None) -> dict[str, A
             with peaks.watched():
                 for dag in DAGS:
                     peaks.phase = dag
-                    dags[dag] = _run(api, dag, known[dag])
+                    dags[dag] = _run(api, dag, known[dag], more=lambda: bool(open_store().list_keys(keys.INBOX)))
             wall_s, cpu_s = time.monotonic() - began, _cpu_s() - cpu
             noted.append(_noted(stack))
         store = open_store()
@@ -205,8 +206,11 @@ def _files(n_records: int) -> Iterator[tuple[str, bytes]]:
         yield f"ward/synthetic_{at:04d}.csv", heartbeat_csv(min(ROWS_PER_FILE, n_records - start), seed=at)
 
 
-def _run(api: AirflowApi, dag: str, known: set[str]) -> dict[str, Any]:
-    """Let a DAG do all there is to do: the run that waits for it or, if none comes, one of ours."""
+def _run(api: AirflowApi, dag: str, known: set[str], *, more: Callable[[], bool]) -> dict[str, Any]:
+    """Let a DAG do all there is to do: the run that waits for it or, if none comes, one of ours.
+
+    A long inbox is worked off by several runs, so ``more`` is asked whether another one will come.
+    """
     began = time.monotonic()
     if dag == "classify_records":
         api.trigger(dag, {"scope": "all", "details": 10})
@@ -216,7 +220,7 @@ def _run(api: AirflowApi, dag: str, known: set[str]) -> dict[str, Any]:
         runs = {run: state for run, state in api.runs(dag).items() if run not in known}
         if not runs and time.monotonic() - began > 10 * _POLL_S:
             api.trigger(dag)
-        elif runs and not set(runs.values()) & {"queued", "running"}:
+        elif runs and not set(runs.values()) & {"queued", "running"} and not more():
             break
         time.sleep(_POLL_S)
     if set(runs.values()) != {"success"}:
