@@ -1,0 +1,15 @@
+"""The page on files names every reason for which a file is refused, as the program does."""
+
+import re
+from pathlib import Path
+
+from ecg_tasks.errors import ADVICE, SENTENCES, Reason
+
+PAGE = Path(__file__).parents[2] / "docs" / "files.md"
+
+
+def test_the_page_has_each_reason_with_its_sentence_and_advice():
+    """One row for each, in the order of the program and in its words."""
+    (section,) = re.findall(r"^## When a file is refused\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+    assert rows == [(reason.value, SENTENCES[reason], ADVICE[reason]) for reason in Reason]
