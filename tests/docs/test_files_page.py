@@ -1,11 +1,13 @@
-"""The page on files names every reason for which a file is refused, as the program does."""
+"""The page on files names every reason for which a file is refused, and the limits, as the program does."""
 
 import re
 from pathlib import Path
 
 from ecg_tasks.errors import ADVICE, SENTENCES, Reason
+from ecg_tasks.readers.leads import FS_RANGE
 
-PAGE = Path(__file__).parents[2] / "docs" / "files.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "files.md"
 
 
 def test_the_page_has_each_reason_with_its_sentence_and_advice():
@@ -13,3 +15,10 @@ def test_the_page_has_each_reason_with_its_sentence_and_advice():
     (section,) = re.findall(r"^## When a file is refused\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
     assert rows == [(reason.value, SENTENCES[reason], ADVICE[reason]) for reason in Reason]
+
+
+def test_the_sampling_rates_are_those_that_are_read():
+    """No page promises any rate."""
+    lowest, highest = FS_RANGE
+    for page in (PAGE, ROOT / "README.md"):
+        assert f"{lowest:.0f} to {highest:,.0f} Hz" in page.read_text(encoding="utf-8")
