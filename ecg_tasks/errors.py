@@ -69,7 +69,7 @@ ADVICE = {
     Reason.CHECKSUM_MISMATCH: f"Its bytes were changed after it was recorded. Copy it again from its source, and {_AGAIN}.",
     Reason.UNIT_UNKNOWN: "Write a signals.json with sampling rate, unit and leads, and drop it together with the file in one folder.",
     Reason.BAD_LABEL: "Correct the row, and drop the table again. Rows that were already applied are not applied twice.",
-    Reason.UNSAFE_PATH: "Rename it, without .. and without control characters, and drop it again.",
+    Reason.UNSAFE_PATH: "Give it a shorter name, or one without .. and control characters, and drop it again.",
     Reason.FORGOTTEN: "There is nothing to correct. If the recording may come back, run ./ecg allow-again, and drop it again.",
 }
 """What to do about a reason. A record is known by its signal, so a corrected file counts once, whatever its name."""
