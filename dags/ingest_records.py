@@ -4,7 +4,8 @@
 * writes: `raw/`, `records/`, `labels/`, `classes/`, `quarantine/`, then `manifests/ingest_records/<run>.json`; only then the files leave
   `inbox/`
 * takes: at most 1,000 tasks for each run, the oldest complete drops first; the last task then starts another run for the rest
-* runs: within 10 s of a drop (the inbox watcher), and every 15 minutes for what the watcher missed
+* runs: within seconds of a drop (the inbox watcher; within two minutes if many files wait), and every 15 minutes for what the watcher
+  missed
 * rerun: safe; records and shards are named by their content, so a file that comes twice is one record
 * when it fails: the object store was out of reach, or a worker was killed. Nothing is lost, and the next run continues with what is
   still in `inbox/`. A bad file never fails a run: it is in `quarantine/`, and the run's manifest has its reason.

@@ -98,7 +98,7 @@ class PromotionApproval(StoredApproval):
             enum=["better", "refresh"],
             title="What may pass the gate",
             description="better: only a model that is shown to be better than the serving one. refresh: also one that "
-            "was trained on more data and whose AUROC is not worse by more than 0.05.",
+            "has learned from new records (at least 5 %) and whose AUROC is not worse by more than 0.05.",
         ),
         "credit": text_field(
             "Credit", "The collections that it is trained on, with their licences, one in each line, for the model card. May be empty."

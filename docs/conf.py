@@ -41,10 +41,11 @@ templates_path = ["site"]
 
 PARTS = {
     "Use": ("commands", "cli", "pages", "files", "exports", "collections", "review-and-drift", "models", "package", "glossary"),
-    "Operate": ("operations", "accounts", "privacy", "threat-model", "distributed", "scaling", "faults", "fuzzing"),
+    "Operate": ("settings", "operations", "accounts", "privacy", "threat-model", "distributed", "scaling", "faults", "fuzzing"),
     "How it is built": (
         "architecture",
         "../CONTRIBUTING",
+        "style",
         "decisions/README",
         "measurements/README",
         "../benchmarks/README",
@@ -96,7 +97,7 @@ def _menu(caption: str, pages: list[str]) -> str:
 
 def arrows(drawing: str) -> str:
     """Return a flow chart's arrows as a table; a page of the site loads no program that would draw them."""
-    rests_on: dict[str, list[str]] = {}
+    imports: dict[str, list[str]] = {}
     for above, below in re.findall(r"(\w+) --> (\w+)", drawing):
-        rests_on.setdefault(above, []).append(f"`{below}`")
-    return "\n".join(["| room | rests on |", "|---|---|", *(f"| `{above}` | {', '.join(below)} |" for above, below in rests_on.items())])
+        imports.setdefault(above, []).append(f"`{below}`")
+    return "\n".join(["| folder | imports |", "|---|---|", *(f"| `{above}` | {', '.join(below)} |" for above, below in imports.items())])

@@ -45,7 +45,7 @@ SENTENCES = {
 }
 """What everybody may read about a reason. The message of the error itself may quote the file, so not everybody may read it."""
 
-_AGAIN = "drop it again, under any name"
+_AGAIN = "drop it again"
 ADVICE = {
     Reason.UNKNOWN_FORMAT: f"Export the recording in a supported format, such as WFDB, SCP-ECG or HL7 aECG, and {_AGAIN}.",
     Reason.UNREADABLE: f"The file is damaged, or its upload was interrupted. Copy or export it again, and {_AGAIN}.",
@@ -58,17 +58,18 @@ ADVICE = {
         "cannot be corrected: hide the entry, or record again."
     ),
     Reason.TOO_SHORT: f"At least five seconds are needed. Export a longer part of the recording, and {_AGAIN}.",
-    Reason.TOO_LARGE: f"Split it, and {_AGAIN}. Or raise ECG_MAX_OBJECT_BYTES or ECG_MAX_ARCHIVE_BYTES, and put it back.",
+    Reason.TOO_LARGE: (
+        f"Split it, and {_AGAIN}. If the limit is ECG_MAX_OBJECT_BYTES, ECG_MAX_ARCHIVE_BYTES or ECG_MAX_ARCHIVE_MEMBERS, "
+        "you can raise it instead, and put the file back."
+    ),
     Reason.MISSING_LEAD: (
         f"Lead II is needed, or two limb leads from which it can be computed. Export the recording with them, and {_AGAIN}."
     ),
-    Reason.INCOMPLETE: "Drop all files of the recording together in one folder, under any name. This part alone cannot be used.",
+    Reason.INCOMPLETE: "Drop all files of the recording together in one folder, under their own names. This part alone cannot be used.",
     Reason.CHECKSUM_MISMATCH: f"Its bytes were changed after it was recorded. Copy it again from its source, and {_AGAIN}.",
-    Reason.UNIT_UNKNOWN: (
-        "Write a signals.json with sampling rate, unit and leads, and drop it and the file together in one folder, under any name."
-    ),
+    Reason.UNIT_UNKNOWN: "Write a signals.json with sampling rate, unit and leads, and drop it together with the file in one folder.",
     Reason.BAD_LABEL: "Correct the row, and drop the table again. Rows that were already applied are not applied twice.",
-    Reason.UNSAFE_PATH: "Rename it, without .. and without control characters, and drop it again.",
+    Reason.UNSAFE_PATH: "Give it a shorter name, or one without .. and control characters, and drop it again.",
     Reason.FORGOTTEN: "There is nothing to correct. If the recording may come back, run ./ecg allow-again, and drop it again.",
 }
 """What to do about a reason. A record is known by its signal, so a corrected file counts once, whatever its name."""

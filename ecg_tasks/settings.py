@@ -140,7 +140,7 @@ def site_names(text: str) -> tuple[str, ...]:
 def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, float]:
     """Read for how many days the scheduled maintenance keeps each prefix (``ECG_RETENTION``, such as ``reports=730,staging=30``).
 
-    Empty: it deletes nothing. What is not named is kept for ever.
+    What is not named is kept for ever, except what has a deadline of its own (``pipeline.maintenance.rules.DEADLINES``).
 
     Examples
     --------

@@ -78,7 +78,7 @@ def _recordings(folder: Path | None) -> "list[tuple[str, Content]]":
     from ecg_tasks.offline.labelled_folders import open_folder
 
     found = open_folder(folder)
-    say(f"taking {folder} for {found.kind}")
+    say(f"reading {folder} as {found.kind}")
     return found.for_inbox()
 
 

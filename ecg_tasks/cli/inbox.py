@@ -100,12 +100,12 @@ def import_(
     stack = running_stack()
     found = open_folder(folder) if dataset is DataSet.AUTO else LAYOUTS[dataset.value](folder)
     if dataset is DataSet.AUTO:
-        say(f"taking {folder} for {found.kind}")
+        say(f"reading {folder} as {found.kind}")
     unlabelled = [one for one in found.rejected if found.files.get(one.name) is not None]
     for one in unlabelled[:_MOST_SHOWN]:
         complain(f"{one.message}; the recording goes in without label and patient")
     if len(unlabelled) > _MOST_SHOWN:
-        complain(f"{len(unlabelled) - _MOST_SHOWN} more recordings go in so")
+        complain(f"{len(unlabelled) - _MOST_SHOWN:,} more recordings go in without label and patient")
     show_labels(found)
     files = in_its_own_folder(found.for_inbox())
     n_files = drop_packed(stack, files)

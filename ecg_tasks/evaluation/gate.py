@@ -41,7 +41,7 @@ class GatePolicy:
 
     Parameters
     ----------
-    promotion : ``refresh`` lets a candidate pass that is not shown to be better, if it was trained on more data
+    promotion : ``refresh`` lets a candidate pass that is not shown to be better, if it learned from new records
     margin : of AUROC, by which the lower bound of a refresh's difference may lie below 0
     min_new_share : share of its training records that a refresh must have and the champion has never seen
     min_patients_per_class : test patients with a normal, and with an abnormal, record; fewer and nothing is promoted
@@ -146,7 +146,7 @@ def evaluate_candidate(
     A candidate that passes ranks better than guessing: the lower bound of its AUROC's interval lies above 0.5. The first champion
     needs no more; if it misses a floor or a ceiling, its reason says so, as there is nothing better to serve.
     A later candidate is *better* if the lower bound of the paired bootstrap difference of the two AUROCs lies above 0. Where the policy
-    is a refresh, a candidate that was trained on more data passes too if that bound lies above minus the margin; it is called a
+    is a refresh, a candidate that learned from new records passes too if that bound lies above minus the margin; it is called a
     *refresh*. Both must reach the floor of sensitivity and stay below the ceiling of the calibration error.
 
     Only then are the classes looked at that both versions report: the lower bound of the paired difference of each one's AUROCs must lie

@@ -21,7 +21,7 @@ router = APIRouter()
 _PACKAGED = HERE.parent / "ecg_spectrograms" / "docs"
 DOCS = _PACKAGED if _PACKAGED.is_dir() else HERE.parent / "docs"
 """In the installed package beside the library, in a checkout or an image at the top."""
-NAME = r"^([a-z]+/)?[A-Za-z0-9][A-Za-z0-9-]{0,99}$"
+NAME = r"^([a-z]+/)?[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELSEWHERE = ("https://", "http://")
 

@@ -41,7 +41,13 @@ BETTER = {
 """Expression of a word that a reader stumbles over, and what is usual."""
 STYLE = ROOT / "docs" / "style.md"
 MEASUREMENTS = sorted((ROOT / "docs" / "measurements").glob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(set((ROOT / "docs").glob("*.md")) - {STYLE}), *MEASUREMENTS]
+FORMATS = sorted((ROOT / "docs" / "formats").glob("*.md"))
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "research/README.md")),
+    *sorted(set((ROOT / "docs").glob("*.md")) - {STYLE}),
+    *MEASUREMENTS,
+    *FORMATS,
+]
 TEMPLATES = [
     *sorted((ROOT / "ecg_ui" / "templates").glob("*.html")),
     *sorted((ROOT / "ecg_tasks" / "reporting" / "templates").glob("*.html")),

@@ -194,6 +194,13 @@ def written_ids(file) -> set[str]:
     return set(re.findall(r'id="([^"]+)"', help_pages.rendered(file, base="/ecg/help")[1]))
 
 
+def test_every_page_of_the_documentation_has_an_address(viewer, archive):
+    """The name of each file is accepted, so that the links of the help lead to a page."""
+    names = [file.relative_to(help_pages.DOCS).with_suffix("").as_posix() for file in help_pages.DOCS.rglob("*.md")]
+    assert [name for name in names if not re.match(help_pages.NAME, name)] == []
+    assert viewer.get("/ecg/help/formats/signals_json").status_code == 200
+
+
 @pytest.mark.parametrize("name", ["nothing", "../README", "decisions/../../README", "conf.py", "x/y/z"])
 def test_nothing_else_is_shown_as_help(viewer, archive, name):
     """No file beside the documentation can be reached by its address."""

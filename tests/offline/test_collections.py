@@ -360,7 +360,7 @@ def test_an_import_shows_labels_and_unknown_statements(folders, monkeypatch):
     done = CliRunner().invoke(app, ["import", "auto", str(folders["cinc"])])
     assert done.exit_code == 0, done.output
     words = " ".join(done.output.split())
-    assert f"taking {folders['cinc']} for cinc" in words
+    assert f"reading {folders['cinc']} as cinc" in words
     assert "labels: 1 CD, 1 HYP, 1 MI, 1 NORM, 3 abnormal, 1 normal, 3 without label" in words
     assert "is never normal: 1: '999999999' of 2 recordings" in words
     assert "'999999999' of 2 recordings" in words
