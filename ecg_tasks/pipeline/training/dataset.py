@@ -207,8 +207,14 @@ def learnt_from(rows: Sequence[DatasetRow]) -> list[DatasetRow]:
 
 
 def folds_of(learnt: Sequence[DatasetRow], *, ensemble_size: int) -> list[NDArray[np.bool_]]:
-    """Return which of these records each member is stopped on: groups stay together, as in the split itself."""
-    buckets = np.array([row.split_bucket for row in learnt])
+    """Return which of these records each member is stopped on: groups stay together, as in the split itself.
+
+    A patient may have two split buckets, one of before buckets were keyed: the smaller one counts for all records.
+    """
+    bucket_of: dict[str, int] = {}
+    for row in learnt:
+        bucket_of[row.group] = min(row.split_bucket, bucket_of.get(row.group, row.split_bucket))
+    buckets = np.array([bucket_of[row.group] for row in learnt])
     held_out = np.array([row.split == Split.VALIDATION for row in learnt])
     return rotating_folds(labels_of(learnt), buckets, ensemble_size=ensemble_size, held_out=held_out)
 

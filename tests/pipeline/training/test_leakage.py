@@ -332,6 +332,30 @@ def test_folds_that_leave_a_split_empty_are_named(bucket):
         _assemble()
 
 
+def test_members_keep_a_patient_together_whatever_the_buckets():
+    """A patient with a bucket of before buckets were keyed, and a keyed one, is never trained on by a member that is stopped on them."""
+    learnt = [
+        dataset.DatasetRow(
+            record_id=f"{patient} {keyed}",
+            shard="s",
+            group=f"patient {patient}",
+            patient_bucket=100 * patient + keyed,
+            split_bucket=100 * patient + patient // 2 % 4 + keyed,
+            split=Split.TRAIN,
+            label=CLASS_ORDER[patient % 2].value,
+            synthetic=False,
+        )
+        for patient in range(40)
+        for keyed in (0, 1)
+    ]
+    folds = dataset.folds_of(learnt, ensemble_size=2)
+    assert len(folds) == 2
+    for stopped_on in folds:
+        held_out = {row.group for row, held in zip(learnt, stopped_on, strict=True) if held}
+        assert held_out
+        assert held_out.isdisjoint(row.group for row, held in zip(learnt, stopped_on, strict=True) if not held)
+
+
 def test_what_is_allowed_again_makes_the_same_data_set(bucket):
     """A recording that was forgotten, allowed again and dropped again brings back the data set of before, byte by byte."""
     shard, labels = _people()
