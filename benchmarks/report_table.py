@@ -11,6 +11,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 from benchmarks.processes import Usage, Work, in_own_process
@@ -19,6 +20,16 @@ from benchmarks.store import s3_server
 ROWS_A_SHARD = 4096
 DATE, RUN = "2026-01-01", "million"
 PAGE = f"/reports/{DATE}/{RUN}"
+MEASURED = {
+    "rate_bpm": (50, 100),
+    "pr_ms": (120, 200),
+    "qrs_ms": (70, 120),
+    "qt_ms": (340, 450),
+    "qtc_fridericia_ms": (360, 460),
+    "qtc_bazett_ms": (360, 470),
+    "axis_deg": (-30, 90),
+}
+"""What is measured of a recording, from where to where."""
 VIEWS = {
     "first view of the page": [PAGE],
     "the same, then its next page": [PAGE, f"{PAGE}?offset=50"],
@@ -49,8 +60,9 @@ def made_up(n_rows: int) -> Iterator[dict[str, Any]]:
         kinds = np.select(
             [np.isnan(probability), probability < 0.3, probability < 0.4], ["uninterpretable", "normal", "uncertain"], "abnormal"
         )
+        record_ids = [rng.bytes(16).hex() for _ in numbers]
         yield {
-            "record_id": [rng.bytes(16).hex() for _ in numbers],
+            "record_id": record_ids,
             "name": [f"ward/day{number // 1000}.csv#{number % 1000}" for number in numbers],
             "source_sha256": [f"{number // 1000:064x}" for number in numbers],
             "decision": kinds.tolist(),
@@ -75,6 +87,14 @@ def made_up(n_rows: int) -> Iterator[dict[str, Any]]:
             "abstain_low": [0.3] * n,
             "abstain_high": [0.4] * n,
             "shard": [f"{start:020x}"] * n,
+            "site": [("north", "south", None)[kind] for kind in rng.integers(3, size=n)],
+            **{name: rng.integers(low, high, n).astype(np.float64) for name, (low, high) in MEASURED.items()},
+            "rhythm": ["regular"] * n,
+            "not_measurable": [""] * n,
+            "patient": [f"{number // 2:024x}" for number in numbers],
+            "run": [RUN] * n,
+            "date": [date.fromisoformat(DATE)] * n,
+            "page": [f"http://localhost:8080/ecg/records/{record_id}?date={DATE}&run={RUN}" for record_id in record_ids],
         }
 
 

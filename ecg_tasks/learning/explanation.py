@@ -39,7 +39,7 @@ class Explanation:
     log_odds: NDArray[np.float64]
 
 
-def explain(classifier: "Classifier", images: NDArray[np.uint8], *, n_leads: int) -> Explanation:
+def explain(classifier: "Classifier", images: NDArray[np.uint8], *, n_leads: int, site: str | None = None) -> Explanation:
     """Explain what a model says of each picture; the same pictures always give the same explanation.
 
     Parameters
@@ -47,6 +47,7 @@ def explain(classifier: "Classifier", images: NDArray[np.uint8], *, n_leads: int
     images : ndarray, shape (n, height, width, channels), uint8, as the recipe decodes them
     n_leads : leads in a picture; its channels show each of them as many times, in the same order. A picture whose channels
         are no leads has one.
+    site : where the record comes from; its calibration counts where the version has one for it
 
     Raises
     ------
@@ -63,7 +64,7 @@ def explain(classifier: "Classifier", images: NDArray[np.uint8], *, n_leads: int
     n_rows, n_columns = row[-1] + 1, column[-1] + 1
     cell = (row[:, None] * n_columns + column)[:, :, None] + np.zeros(n_channels, np.int64)
     strip = np.broadcast_to(lead * n_columns + column[:, None], (height, width, n_channels))
-    slope = 1 / classifier.spec.temperature
+    slope = 1 / next((one.temperature for one in classifier.spec.sites if one.site == site), classifier.spec.temperature)
     typical = float(logit(classifier.predict(classifier.typical[None]))[0])
     whole = logit(classifier.predict(images))
     cells = np.empty((len(images), height, width), np.float32)

@@ -93,9 +93,13 @@ def train(
         state = _resume(checkpoints, job, log)
         if state is None:
             log(f"training on {devices}")
-        model = _compiled_model(network, windows.image_shape, params, n_outputs=windows.n_outputs)
         finished = list(state.finished) if state else []
+        batch_sizes = [_batch_size(ours, params) for ours, _ in sets]
+        compiled_for = 0
         for number in range(len(finished), len(sets)):
+            if batch_sizes[number] != compiled_for:  # after batches of two sizes the last bits depend on the first
+                model = _compiled_model(network, windows.image_shape, params, n_outputs=windows.n_outputs)
+                compiled_for = batch_sizes[number]
             training = _MemberTraining(model, network, sets[number], number=number, ensemble_size=len(sets), params=params, log=log)
             finished.append(training.run(state, job=job, finished=tuple(finished), checkpoints=checkpoints))
             state = None
@@ -112,7 +116,7 @@ def train(
 
 
 class _MemberTraining:
-    """The training of one member with a model that members use one after the other, so that it is compiled once."""
+    """The training of one member with a model that members of one batch size use one after the other, so that it is compiled once."""
 
     def __init__(
         self,
@@ -129,10 +133,8 @@ class _MemberTraining:
         self._model, self._network, self._params, self._log = model, network, params, log
         self._image_shape, self._n_outputs, self._number = train_set.image_shape, train_set.n_outputs, number
         self._whose = f"member {number + 1}/{ensemble_size}, " if ensemble_size > 1 else ""
-        n_devices = max(1, len(accelerators()))
-        batch_size = max(1, min(params.batch_size, len(train_set)) // n_devices) * n_devices
-        self._batch_size = batch_size
-        self._feed = Feed(train_set, batch_size=batch_size, params=params, member=number)
+        self._batch_size = _batch_size(train_set, params)
+        self._feed = Feed(train_set, batch_size=self._batch_size, params=params, member=number)
 
     def run(self, state: TrainingState | None, *, job: str, finished: tuple[Member, ...], checkpoints: Checkpoints) -> Member:
         """Train all epochs, from the first or from a saved state on."""
@@ -215,6 +217,12 @@ def loss_of_outputs(known: Any, probabilities: Any) -> Any:
     targets, weights = ops.split(known, 2, axis=1)
     losses = weights * ops.binary_crossentropy(targets, probabilities)
     return losses[:, 0] + CLASSES_COUNT * ops.mean(losses[:, 1:], axis=1)
+
+
+def _batch_size(windows: TrainingSet, params: TrainingParams) -> int:
+    """Return the windows a step: those of the parameters, or all of a smaller set, shared out evenly among devices."""
+    n_devices = max(1, len(accelerators()))
+    return max(1, min(params.batch_size, len(windows)) // n_devices) * n_devices
 
 
 def _compiled_model(network: str, image_shape: tuple[int, int, int], params: TrainingParams, *, n_outputs: int) -> Any:

@@ -277,8 +277,9 @@ class _StoredCheckpoints:
         return (int(keys.stem(found[-1])), self._store.get(found[-1])) if found else None
 
     def save(self, epoch: int, data: bytes) -> None:
-        before = self._found()
-        self._store.put(f"{self._folder}{epoch:05d}.npz", data)
+        key = f"{self._folder}{epoch:05d}.npz"
+        before = [other for other in self._found() if other != key]
+        self._store.put(key, data)
         self._store.delete_many(before)
 
     def _found(self) -> list[str]:

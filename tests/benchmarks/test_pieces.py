@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import beats, classification, gpu, inbox_plan, night, rendering, training, twelve_lead, twelve_lead_tables
+from benchmarks import beats, classification, gpu, inbox_plan, night, rendering, report_table, training, twelve_lead, twelve_lead_tables
 from benchmarks import readers as readers_case
 from benchmarks.models import models_folder
 from benchmarks.written_files import WRITERS
 from ecg_tasks.archive.object_store import ObjectStore
+from ecg_tasks.archive.run_table_writer import RunTableWriter
 from ecg_tasks.pipeline import ingest_records, render_spectrograms
 from ecg_tasks.readers import READERS
 from tests.readings import read_heartbeat_csv
@@ -65,6 +66,14 @@ def test_a_plan_reads_no_header_again(monkeypatch):
     assert found["reading"]["requests"]["GET"] == 200 + 1
     assert found["planning"]["requests"]["GET"] == 1
     assert found["planning"]["left"] == 0
+
+
+def test_made_up_rows_fill_a_reports_table():
+    """The rows of the table's benchmark have every column that a report's table has."""
+    with RunTableWriter() as writer:
+        for part in report_table.made_up(20):
+            writer.append(part)
+        assert len(writer.finish()) == 20
 
 
 def test_a_twelve_lead_recording_is_timed_stage_by_stage(in_this_process, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from ecg_tasks.errors import SignalError
 from ecg_tasks.evaluation.calibration import sigmoid
+from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.learning.explanation import MAX_PARTS, explain
 from ecg_tasks.learning.serving import Classifier
 
@@ -16,10 +17,10 @@ SHAPE = (9, 15, 24)
 RNG = np.random.default_rng(0)
 
 
-def by_hand(log_odds, *, shape=SHAPE, temperature=1.0, typical=100):
+def by_hand(log_odds, *, shape=SHAPE, temperature=1.0, typical=100, sites=()):
     """A classifier whose log-odds are a function of pictures (n, height, width, channels) as floats."""
     return SimpleNamespace(
-        spec=SimpleNamespace(image_shape=shape, temperature=temperature),
+        spec=SimpleNamespace(image_shape=shape, temperature=temperature, sites=sites),
         typical=np.full(shape, typical, np.uint8),
         predict=lambda images: sigmoid(log_odds(images.astype(float))).astype(np.float32),
     )
@@ -54,6 +55,17 @@ def test_a_finding_that_shows_in_two_places_is_seen_in_both():
     image[0, 4, 7, :2] = 200
     found = explain(classifier, image, n_leads=12)
     assert found.leads[0, :2, 7] == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
+def test_log_odds_are_those_of_the_site():
+    """What is told of a record of a site with a calibration of its own is in the log-odds that decided on it."""
+    north = SiteRule(site="north", temperature=0.5, bias=1.0, threshold=0.5, abstain=(0.5, 0.5))
+    classifier = by_hand(lambda x: (x[:, 3, 7, 0] - 100) / 50, temperature=2.0, sites=(north,))
+    images = np.full((1, *SHAPE), 150, np.uint8)
+    for site, log_odds in ((None, 0.5), ("south", 0.5), ("north", 2.0)):
+        found = explain(classifier, images, n_leads=12, site=site)
+        assert found.log_odds == pytest.approx([log_odds], abs=1e-4)
+        assert found.leads.sum() == pytest.approx(log_odds, abs=1e-3)
 
 
 def test_large_pictures_are_exchanged_in_patches():

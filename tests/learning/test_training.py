@@ -69,6 +69,19 @@ def ensemble(windows, rotating, params):
     return train(windows, rotating, network="compact", params=replace(params, epochs=3), checkpoints=nowhere, log=print)
 
 
+def test_members_of_few_windows_give_the_same_bytes_after_a_kill(windows, params, memory):
+    """Where members have fewer windows than a batch takes, and not equally many, the second is the same with and without a kill."""
+    run = {"network": "compact", "params": replace(params, epochs=2, batch_size=256), "log": print}
+    held_out = [windows.records % 4 < 2, windows.records % 8 >= 6]
+    whole = train(windows, held_out, checkpoints=memory(), **run)
+    killed = memory(die_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(windows, held_out, checkpoints=killed, **run)
+    resumed = train(windows, held_out, checkpoints=memory(latest=killed.latest), **run)
+    assert resumed.histories == whole.histories
+    assert resumed.keras == whole.keras
+
+
 def test_members_are_other_networks_with_histories_of_their_own(ensemble):
     """Each has its own start, its own patients and its own best epoch; the file holds both."""
     first, second = ensemble.histories

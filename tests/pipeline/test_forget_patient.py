@@ -121,7 +121,9 @@ def put_version(store, todays_version, ids: dict[str, str]) -> None:
         counts={},
     )
     write(store, keys.dataset(dataset_id, "manifest.json"), made)
-    group = tables.dump(tables.GROUPS, {"record_id": sorted(ids), "group": [min(ids)] * n, "place": [1] * n})
+    resembles = {min(one for one in ids if ids[one] != person): person for person in set(ids.values()) if person}  # whose signal one shows
+    groups = [resembles.get(one, min(ids)) for one in sorted(ids)]
+    group = tables.dump(tables.GROUPS, {"record_id": sorted(ids), "group": groups, "place": [1] * n})
     store.put(keys.groups(hashlib.sha256(group).hexdigest()[:20]), group)
 
 

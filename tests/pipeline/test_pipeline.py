@@ -11,17 +11,29 @@ from ecg_tasks import ECG_Classifier
 from ecg_tasks.actions import verdicts
 from ecg_tasks.archive import keys, registry, tables
 from ecg_tasks.archive.documents import Training, TrainingJob, read
+from ecg_tasks.archive.forgotten import digest_of
 from ecg_tasks.archive.object_store import ObjectStore, forgetting
 from ecg_tasks.errors import NotEnoughDataError, StoreError
 from ecg_tasks.evaluation.splits import Split
 from ecg_tasks.labels import Decision
-from ecg_tasks.learning.version import GOLDEN, SUMS, TRAINING_PATIENTS, TRAINING_RECORDS, Golden, checksums, training_patients
+from ecg_tasks.learning.version import (
+    GOLDEN,
+    SUMS,
+    TRAINING_PATIENTS,
+    TRAINING_RECORDS,
+    Golden,
+    checksums,
+    training_patients,
+    training_records,
+    training_records_csv,
+)
 from ecg_tasks.pipeline import classify_records, ingest_records, render_spectrograms, retrain_model
 from ecg_tasks.pipeline.champions import fresh_process
 from ecg_tasks.pipeline.intake import inbox
 from ecg_tasks.pipeline.training import candidate, dataset, gating, promoting
 from ecg_tasks.pipeline.training.reference import MEASURES
 from ecg_tasks.queries import drift
+from ecg_tasks.settings import Settings
 from ecg_tasks.signals.recipes import get_recipe
 
 pytestmark = [
@@ -200,6 +212,21 @@ def test_refresh_needs_records_that_the_champion_has_not_seen(store, trained, wo
     assert found.kind in {"refresh", "better"}, found.reason
     for name in [*stranger, SUMS]:
         store.delete(keys.model_file("heartbeat", "stranger", name))
+
+
+def test_what_was_forgotten_and_is_back_is_no_new_data(store, trained):
+    """A champion's list names a forgotten recording by its digest: allowed again, it counts as one that the champion has seen."""
+    champion = registry.read_champion(store, "heartbeat")
+    files = registry.read_version(store, "heartbeat", champion.version)
+    key = Settings.from_environment().patient_key
+    splits = {digest_of(one, key=key): split for one, split, _ in training_records(files[TRAINING_RECORDS])}
+    forgot = {name: data for name, data in files.items() if name != SUMS} | {TRAINING_RECORDS: training_records_csv(splits)}
+    registry.write_version(store, "heartbeat", "forgot", forgot | {SUMS: checksums(forgot)})
+    work = structs.replace(read(store, TrainingJob, trained[0]), policy="refresh", run="refresh-of-the-forgotten")
+    found = gating.evaluate_candidate(store, get_recipe("heartbeat"), work, replace(champion, version="forgot"))
+    assert (found.new_data.n_new, found.kind) == (0, "rejected")
+    for name in [*forgot, SUMS]:
+        store.delete(keys.model_file("heartbeat", "forgot", name))
 
 
 def test_every_record_gets_one_decision_and_the_report_adds_up(store, trained):

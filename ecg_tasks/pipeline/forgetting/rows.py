@@ -48,7 +48,7 @@ def named_by_content(prefix: str) -> Callable[[ObjectStore, Gone], int]:
         for key, data in zip(listed, store.get_many(listed), strict=True):
             kept = without(data, gone)
             if kept is not None and prefix == keys.GROUPS:
-                kept = tables.replaced(kept, "group", {one: gone.digest(one) for one in gone.ids})
+                kept = tables.replaced(kept, "group", {one: gone.digest(one) for one in gone.ids | gone.patients})
             if kept == data:
                 continue
             n_changed += 1

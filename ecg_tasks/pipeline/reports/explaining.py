@@ -35,7 +35,7 @@ def explain_record(classifier: Classifier, record: Record) -> Attribution | None
         return None
     in_leads = isinstance(recipe.picture, LeadSpectrograms)
     images = recipe.decode([rendered.png[row] for row in used])
-    found = explain(classifier, images, n_leads=len(axes.channels) if in_leads else 1)
+    found = explain(classifier, images, n_leads=len(axes.channels) if in_leads else 1, site=record.site)
     height, width = images.shape[1:3]
     freqs_hz, times_s = stretched(axes.freqs, height), stretched(axes.times, width)
     zeros_s = (

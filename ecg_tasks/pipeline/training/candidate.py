@@ -51,7 +51,7 @@ N_GOLDEN = 16
 GOLDEN_FS = 250.0
 """Hz."""
 MIN_TYPICAL = 5
-"""Records of a median picture, at least: that of one or two would show whose they are."""
+"""Patients of a median picture, at least: that of one or two would show whose they are."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,11 +227,11 @@ def _provenance(store: ObjectStore, dataset_id: str) -> dict[str, str]:
 
 
 def typical_picture(pictures: Pictures) -> NDArray[np.uint8] | None:
-    """Return the pixelwise median of the normal records, which explanations compare with; None where there are too few."""
-    normal = pictures.images[pictures.labels[pictures.record] == CLASS_ORDER.index(Label.NORMAL)]
-    if np.count_nonzero(pictures.labels == CLASS_ORDER.index(Label.NORMAL)) < MIN_TYPICAL:
+    """Return the pixelwise median of the normal records, which explanations compare with; None where they are of too few patients."""
+    is_normal = pictures.labels == CLASS_ORDER.index(Label.NORMAL)
+    if np.unique(np.array(pictures.groups)[is_normal]).size < MIN_TYPICAL:
         return None
-    median: NDArray[np.uint8] = np.median(normal, axis=0).astype(np.uint8)
+    median: NDArray[np.uint8] = np.median(pictures.images[is_normal[pictures.record]], axis=0).astype(np.uint8)
     return median
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from ecg_tasks.archive import keys, record_shards, tables
 from ecg_tasks.archive.class_lists import KnownClasses, classes_in_force, stored_classes
 from ecg_tasks.archive.descriptions import Descriptions, persons_of
-from ecg_tasks.archive.documents import DatasetManifest, SplitCounts, read, write
+from ecg_tasks.archive.documents import DatasetManifest, SplitCounts, find, read, write
 from ecg_tasks.archive.labelling import REVIEW, in_force, stored_labels
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.errors import NotEnoughDataError
@@ -169,14 +170,7 @@ def assemble(store: ObjectStore, recipe: Recipe) -> tuple[str, list[DatasetRow]]
     rows = _teaching(rows, classes)
     _check(rows, n_synthetic=n_found - len(found), n_folds=sum(one.fold is not None for one in found))
     inputs = Counter(kind_of[row.record_id] for row in rows)
-    schema = tables.split_with(public=any(row.public_patient for row in rows), classes=any(row.has or row.lacks for row in rows))
-    data = tables.dump(schema, {name: [getattr(row, _FIELD_OF.get(name, name)) for row in rows] for name in schema.names})
-    dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
-    store.put(keys.dataset(dataset_id, "split.parquet"), data)
-    manifest_key = keys.dataset(dataset_id, "manifest.json")
-    if not store.exists(manifest_key):  # a version that was trained on these rows holds its digest
-        write(store, manifest_key, _manifest(dataset_id, recipe, rows, inputs=inputs, left_out=n_found - len(rows)))
-    return dataset_id, rows
+    return _stored(store, recipe, rows, inputs=inputs, left_out=n_found - len(rows)), rows
 
 
 def input_kinds(index: tables.Columns) -> list[str]:
@@ -213,8 +207,14 @@ def learnt_from(rows: Sequence[DatasetRow]) -> list[DatasetRow]:
 
 
 def folds_of(learnt: Sequence[DatasetRow], *, ensemble_size: int) -> list[NDArray[np.bool_]]:
-    """Return which of these records each member is stopped on: groups stay together, as in the split itself."""
-    buckets = np.array([row.split_bucket for row in learnt])
+    """Return which of these records each member is stopped on: groups stay together, as in the split itself.
+
+    A patient may have two split buckets, one of before buckets were keyed: the smaller one counts for all records.
+    """
+    bucket_of: dict[str, int] = {}
+    for row in learnt:
+        bucket_of[row.group] = min(row.split_bucket, bucket_of.get(row.group, row.split_bucket))
+    buckets = np.array([bucket_of[row.group] for row in learnt])
     held_out = np.array([row.split == Split.VALIDATION for row in learnt])
     return rotating_folds(labels_of(learnt), buckets, ensemble_size=ensemble_size, held_out=held_out)
 
@@ -319,18 +319,40 @@ def _check(rows: Sequence[DatasetRow], *, n_synthetic: int, n_folds: int) -> Non
                 )
 
 
+def _stored(store: ObjectStore, recipe: Recipe, rows: Sequence[DatasetRow], *, inputs: dict[str, int], left_out: int) -> str:
+    """Write a data set; returns its id, made of its rows."""
+    schema = tables.split_with(public=any(row.public_patient for row in rows), classes=any(row.has or row.lacks for row in rows))
+    data = tables.dump(schema, {name: [getattr(row, _FIELD_OF.get(name, name)) for row in rows] for name in schema.names})
+    dataset_id = hashlib.sha256(recipe.key.encode() + data).hexdigest()[:20]
+    split_key, manifest_key = (keys.dataset(dataset_id, name) for name in ("split.parquet", "manifest.json"))
+    before = find(store, DatasetManifest, manifest_key)
+    if before is not None and before.forgotten:  # all that was forgotten of it is back, so its bytes are those of before
+        store.replace(split_key, data)
+        whole = structs.replace(before, shards=_shards(rows), forgotten=())
+        store.replace(manifest_key, whole.to_json(), content_type="application/json")
+    store.put(split_key, data)
+    if before is None:  # else a version that was trained on these rows holds its digest
+        write(store, manifest_key, _manifest(dataset_id, recipe, rows, inputs=inputs, left_out=left_out))
+    return dataset_id
+
+
 def _manifest(dataset_id: str, recipe: Recipe, rows: Sequence[DatasetRow], *, inputs: dict[str, int], left_out: int) -> DatasetManifest:
     return DatasetManifest(
         dataset_id=dataset_id,
         recipe=recipe.key,
         split_unit="patient" if any(row.patient_bucket >= 0 for row in rows) else "record",
-        shards=tuple(sorted({row.shard for row in rows})),
+        shards=_shards(rows),
         synthetic_records=sum(row.synthetic for row in rows),
         labelled_by=Counter(row.labelled_by if row.labelled_by.startswith(REVIEW) else "source" for row in rows),
         counts={split.value: _counts([row for row in rows if row.split == split]) for split in Split},
         inputs=inputs,
         left_out=left_out,
     )
+
+
+def _shards(rows: Sequence[DatasetRow]) -> tuple[str, ...]:
+    """Return the shards that hold these records."""
+    return tuple(sorted({row.shard for row in rows}))
 
 
 def _counts(rows: Sequence[DatasetRow]) -> SplitCounts:

@@ -51,7 +51,7 @@ def evaluate_candidate(store: ObjectStore, recipe: Recipe, work: TrainingJob, ch
             why = {row.record_id: seen.why(row.record_id, row.patient_bucket, row.patient, row.public_patient) for row in tested}
             by_bucket, n_unknown = sum(one == "bucket" for one in why.values()), seen.n_unknown
             tested = [row for row in tested if why[row.record_id] is None]
-            n_new = sum(row.record_id not in seen.record_ids for row in training)
+            n_new = sum(seen.why(row.record_id, -1) is None for row in training)
             new_data = gate_policy.NewData(n_training=len(training), n_new=n_new)
         pictures = load_pictures(store, recipe, tested)
         classifier = Classifier.from_files(files)

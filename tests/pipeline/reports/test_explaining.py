@@ -31,7 +31,12 @@ def decided_by(recipe_name, channels, column):
     shape = get_recipe(recipe_name).image_shape
     return SimpleNamespace(
         spec=SimpleNamespace(
-            recipe=recipe_name, recipe_digest=get_recipe(recipe_name).digest, image_shape=shape, temperature=1.0, min_quality=0.5
+            recipe=recipe_name,
+            recipe_digest=get_recipe(recipe_name).digest,
+            image_shape=shape,
+            temperature=1.0,
+            min_quality=0.5,
+            sites=(),
         ),
         typical=np.zeros(shape, np.uint8),
         predict=lambda images: sigmoid(images[:, :, column][..., channels].mean(axis=(1, 2)) / 100).astype(np.float32),

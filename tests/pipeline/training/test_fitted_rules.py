@@ -1,5 +1,7 @@
 """Rules of sites and of classes, fitted on calibration records: which records and patients count, and what is held back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from ecg_tasks.evaluation.summary import evaluate
 from ecg_tasks.evaluation.thresholds import AbstainBand, abstain_band, threshold_for_sensitivity
 from ecg_tasks.learning.decisions import ClassDecisions, ClassRule, DecisionRule, RecordDecisions, SiteRule
 from ecg_tasks.pipeline.training import class_rules, sites
+from ecg_tasks.pipeline.training.candidate import MIN_TYPICAL, typical_picture
 from ecg_tasks.pipeline.training.class_rules import MIN_PATIENTS, Asked, fit_classes, in_common
 from ecg_tasks.pipeline.training.dataset import DatasetRow, Pictures
 
@@ -152,6 +155,15 @@ def test_patients_of_a_class_are_counted_and_not_their_records():
         found = fitted(*few)
         assert (found.rules, found.counts) == ((), {})
         assert found.left_out["MI"].startswith(f"{few[0]} calibration patients have it and {few[1]} have not")
+
+
+@pytest.mark.parametrize("n_patients", [MIN_TYPICAL - 1, MIN_TYPICAL])
+def test_a_typical_picture_is_of_several_people(n_patients):
+    """However many normal records there are: one of too few patients would show whose they are, so the version has none."""
+    rows = [row(number, group=f"p{number % n_patients}") for number in range(20)]
+    rows += [row(number, label="abnormal") for number in range(20, 30)]
+    found = typical_picture(replace(pictures(rows), images=np.full((30, 2, 2, 1), 7, np.uint8)))
+    assert (found is not None) == (n_patients == MIN_TYPICAL)
 
 
 def test_two_versions_are_compared_in_the_classes_of_both():

@@ -13,7 +13,7 @@ from ecg_tasks.archive.record_shards import StoredRecord
 from ecg_tasks.errors import LeakageError, NotEnoughDataError
 from ecg_tasks.evaluation.splits import Split, split_bucket, split_of
 from ecg_tasks.labels import CLASS_ORDER
-from ecg_tasks.pipeline import retrain_model
+from ecg_tasks.pipeline import forget_patient, retrain_model
 from ecg_tasks.pipeline.training import dataset, grouping, leakage
 from ecg_tasks.signals.heartbeats import LENIENT_R_THRESHOLDS, cut_beats
 from ecg_tasks.signals.near_duplicates import OVERLAP
@@ -330,3 +330,45 @@ def test_folds_that_leave_a_split_empty_are_named(bucket):
     _archive(bucket, *_folded(lambda number: number % 5 + 1))
     with pytest.raises(NotEnoughDataError, match=f"the test split has 0 normal .*; {N_PEOPLE} have a fold: 1 to 8 are never tested on"):
         _assemble()
+
+
+def test_members_keep_a_patient_together_whatever_the_buckets():
+    """A patient with a bucket of before buckets were keyed, and a keyed one, is never trained on by a member that is stopped on them."""
+    learnt = [
+        dataset.DatasetRow(
+            record_id=f"{patient} {keyed}",
+            shard="s",
+            group=f"patient {patient}",
+            patient_bucket=100 * patient + keyed,
+            split_bucket=100 * patient + patient // 2 % 4 + keyed,
+            split=Split.TRAIN,
+            label=CLASS_ORDER[patient % 2].value,
+            synthetic=False,
+        )
+        for patient in range(40)
+        for keyed in (0, 1)
+    ]
+    folds = dataset.folds_of(learnt, ensemble_size=2)
+    assert len(folds) == 2
+    for stopped_on in folds:
+        held_out = {row.group for row, held in zip(learnt, stopped_on, strict=True) if held}
+        assert held_out
+        assert held_out.isdisjoint(row.group for row, held in zip(learnt, stopped_on, strict=True) if not held)
+
+
+def test_what_is_allowed_again_makes_the_same_data_set(bucket):
+    """A recording that was forgotten, allowed again and dropped again brings back the data set of before, byte by byte."""
+    shard, labels = _people()
+    alone = [_stored(_everybody()[N_PEOPLE][0], "one more patient", PLACES[Split.TRAIN])]
+    _archive(bucket, shard, labels)
+    _archive(bucket, alone, [0])
+    _assemble("before")
+    before = {key: bucket.get(key) for key in bucket.list_keys(keys.DATASETS)}
+    meant = forget_patient.find_meant(bucket, record=alone[0].record.record_id)
+    token = forget_patient.ask(bucket, meant, who="dpo", why="she asked for it")
+    forget_patient.carry_out("f", token)
+    assert {key: bucket.get(key) for key in before} != before
+    forget_patient.allow_again(bucket, who="dpo", why="she came back", token=token)
+    _archive(bucket, alone, [0])
+    _assemble("again")
+    assert {key: bucket.get(key) for key in bucket.list_keys(keys.DATASETS)} == before
