@@ -213,6 +213,14 @@ def test_comments_keep_a_known_label_and_codes():
     assert blanked["r.dat"] == files["r.dat"]
 
 
+@pytest.mark.parametrize("names", [("II_", "II (2)", "V5"), ("DII", "lead V1", "V1 (b)"), ("DII", "V1 (Erika)", "lead V1")])
+def test_of_two_signals_for_one_lead_the_second_keeps_its_name(names):
+    """It is a part of the record's id; the first loses its remark."""
+    header = "r 3 500 3000\n" + "".join(f"r.dat 16 1000/mV 16 0 0 0 0 {name}\n" for name in names)
+    blanked = readers.deidentified("r.hea", {"r.hea": header.encode(), "r.dat": ONE.stored[:, :3].astype("<i2").tobytes()})
+    assert b"Erika" not in blanked["r.hea"]
+
+
 def test_a_turned_lead_keeps_its_place():
     """The order of leads depends on how lead II is called where -aVR is stored, and without its remark it would be called otherwise."""
     header = "r 3 500 3000\n" + "".join(f"r.dat 16 1000/mV 16 0 0 0 0 {name}\n" for name in ("V3R", "-aVR", "II (bed of Erika)"))
