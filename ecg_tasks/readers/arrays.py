@@ -29,6 +29,10 @@ _RATES = ("fs", "sampling_rate", "sample_rate", "samplingrate", "sampling_freque
 _UNITS = ("unit", "units")
 _LEADS = ("leads", "lead_names", "lead", "channels", "channel_names", "sig_name", "labels")
 _KNOWN = MappingProxyType({name: key for key, names in (("fs", _RATES), ("unit", _UNITS), ("leads", _LEADS)) for name in names})
+_SCALES = MappingProxyType(
+    dict.fromkeys(("gain", "adc_gain", "scale", "scale_factor", "lsb"), 1) | dict.fromkeys(("add_offset", "baseline", "adc_zero"), 0)
+)
+"""Names under which programs say what a stored step is, and where 0 lies, with the value of each that changes nothing."""
 SIGNALS = "signals"
 """What the array is called in a copy without identifiers: its own name may be anything."""
 _SPACES = re.compile(r"[\s_\-]+")
@@ -41,11 +45,13 @@ class Found:
 
     array: str
     description: Described
+    scale: str = ""
+    """One that says that a stored step is not one unit, or that 0 is not 0."""
 
 
 def is_known(name: str) -> bool:
     """Tell whether an array's name says that it describes others, or that it is the signals."""
-    return _plain(name) in _KNOWN or _plain(name) in _SIGNALS
+    return _plain(name) in _KNOWN or _plain(name) in _SIGNALS or _plain(name) in _SCALES
 
 
 def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.generic]], *, name: str) -> Found:
@@ -85,7 +91,25 @@ def find(shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, NDArray[np.g
             raise BadInputError(Reason.UNREADABLE, f"{name}: two of its arrays differ in {key}")
         if value is not None:
             description[key] = value
-    return Found(array=chosen[0], description=Described(**description))  # type: ignore[arg-type]  # each key has a value of its kind
+    scale = next((_plain(one) for one, array in small.items() if one != chosen[0] and _is_scale(_plain(one), array)), "")
+    return Found(array=chosen[0], description=Described(**description), scale=scale)  # type: ignore[arg-type]  # each key has a value of its kind
+
+
+def check_scale(found: Found, dtype: np.dtype[np.generic], *, name: str) -> None:
+    """Refuse whole numbers in a unit of which a scale beside them says that their step is another: programs differ in what it means.
+
+    Numbers with a fraction are in their unit already, and who writes a sidecar says there what a step is.
+
+    Raises
+    ------
+    BadInputError
+        ``unit_unknown``.
+    """
+    unit = parsed_unit(found.description.unit or "")
+    if dtype.kind in "iu" and found.scale and unit is not None and unit[0] == 1:
+        sentence = f"its samples are whole numbers in {unit[1]}, but its {found.scale!r} says that a step is another"
+        advice = "Save the samples in mV as floating-point numbers, or leave the unit out and write signals.json"
+        raise BadInputError(Reason.UNIT_UNKNOWN, f"{name}: {sentence}, and nothing is guessed. {advice}")
 
 
 def said(description: Described) -> dict[str, float | str | list[str]]:
@@ -203,6 +227,10 @@ def _describes(name: str) -> bool:
 
 def _plain(name: str) -> str:
     return _SPACES.sub("_", name.strip().lower())
+
+
+def _is_scale(name: str, array: NDArray[np.generic]) -> bool:
+    return name in _SCALES and array.dtype.kind in "iuf" and bool((array != _SCALES[name]).any())
 
 
 def _value(key: str, array: NDArray[np.generic]) -> object:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_tasks.errors import BadInputError, Reason
-from ecg_tasks.readers.leads import millivolts_per
+from ecg_tasks.readers.leads import millivolts_per, stored_names
 from ecg_tasks.readers.person import age_kept
-from ecg_tasks.signals.lead_names import canonical_names, lead_meant
+from ecg_tasks.signals.lead_names import canonical_names, lead_meant, standard_name
 from ecg_tasks.signals.record import Record
+from ecg_tasks.signals.windowing import BEAT_LEAD
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?", re.ASCII)
 """What may stay in a field of a number."""
@@ -77,14 +78,27 @@ def kept_names(names: Sequence[str], units: Sequence[str] = ()) -> list[str]:
     >>> kept_names(["DI", "V1 (bed 3)", "Ward"], units=["mV", "mV", "mmHg"])
     ['DI', 'V1', 'signal 3']
     """
-    plain = [_REMARK.sub("", name).strip() if lead_meant(name) else name for name in names]
     stored = canonical_names(names)
-    same = (one for one in (plain, stored) if canonical_names(one) == stored and len(set(one)) == len(set(names)))
-    kept = list(next(same, names))
+    own = [lead != known for lead, known in zip(stored_names(names), stored, strict=True)]  # of two for one lead
+    plain = [name if is_own or not lead_meant(name) else _REMARK.sub("", name).strip() for name, is_own in zip(names, own, strict=True)]
+    kept = list(next((one for one in (plain, stored, _spelled(plain)) if _are_stored_alike(one, names)), names))
     for place, unit in enumerate(units):
         if millivolts_per(unit) is None and lead_meant(names[place]) is None:
             kept[place] = f"signal {place + 1}"
     return kept
+
+
+def _spelled(names: Sequence[str]) -> list[str]:
+    """Return the names with another spelling of lead II, which version 0.1 did not know."""
+    return [f"Lead {name}" if standard_name(name) == BEAT_LEAD else name for name in names]
+
+
+def _are_stored_alike(kept: Sequence[str], names: Sequence[str]) -> bool:
+    """Return whether a record has the same leads in the same order under both: where one is turned, that depends on the name of lead II."""
+    stored = stored_names(names)
+    same = stored_names(kept) == stored and len(set(kept)) == len(set(names))
+    known = [BEAT_LEAD in map(standard_name, some) for some in (kept, names)]
+    return same and (known[0] == known[1] or not any(name.startswith("-") for name in stored))
 
 
 def kept_unit(unit: str) -> str:

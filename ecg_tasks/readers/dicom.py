@@ -38,6 +38,7 @@ _PATIENT_ID, _ISSUER, _BIRTH, _SEX, _AGE = 0x00100020, 0x00100021, 0x00100030, 0
 _N_CHANNELS, _N_SAMPLES, _FS, _CHANNELS = 0x003A0005, 0x003A0010, 0x003A001A, 0x003A0200
 _ALLOCATED, _INTERPRETATION, _PADDING, _DATA = 0x54001004, 0x54001006, 0x5400100A, 0x54001010
 _LABEL, _SOURCE, _SENSITIVITY, _UNITS, _CORRECTION, _BASELINE = 0x003A0203, 0x003A0208, 0x003A0210, 0x003A0211, 0x003A0212, 0x003A0213
+_TIME_SKEW, _SAMPLE_SKEW, _OFFSET = 0x003A0214, 0x003A0215, 0x003A0218
 _STORED, _FILTERS = 0x003A021A, (0x003A0220, 0x003A0221, 0x003A0222)
 _CODE, _SCHEME = 0x00080100, 0x00080102
 _MAX_GROUPS, _MAX_CHANNELS = 64, 512
@@ -73,7 +74,8 @@ class DicomReader(OneFile):
         ------
         BadInputError
             ``unknown_format`` for a PDF, a picture and anything else without an ECG; ``incomplete`` with both counts; ``unit_unknown``;
-            ``unreadable``; ``too_large``; ``out_of_range`` for samples beyond the bits that are said to be stored.
+            ``unreadable``, also for channels that begin at different times; ``too_large``; ``out_of_range`` for samples beyond the bits
+            that are said to be stored.
 
         References
         ----------
@@ -109,6 +111,8 @@ class _Channel:
     baseline: float
     units: str
     bits: int
+    begins: float
+    """In samples, from where the group begins."""
     filters: Filters
 
 
@@ -135,7 +139,7 @@ class _Group:
         described = self.item.items(_CHANNELS)
         if len(described) != self.n_channels:
             raise BadInputError(Reason.INCOMPLETE, f"{where}: {len(described)} channels are described, but there are {self.n_channels}")
-        return [_channel(one, self.bits, place, name=where) for place, one in enumerate(described, start=1)]
+        return [_channel(one, self.bits, self.fs, place, name=where) for place, one in enumerate(described, start=1)]
 
 
 def _kind(found: Elements, *, name: str) -> str:
@@ -207,10 +211,12 @@ def _group(item: Elements, number: int, *, name: str) -> _Group:
     )
 
 
-def _channel(one: Elements, allocated: int, place: int, *, name: str) -> _Channel:
+def _channel(one: Elements, allocated: int, fs: float, place: int, *, name: str) -> _Channel:
     units = one.items(_UNITS)
     sensitivity, correction, baseline = one.number(_SENSITIVITY), one.number(_CORRECTION), one.number(_BASELINE)
-    for value, what in ((sensitivity, "sensitivity"), (correction, "correction factor"), (baseline, "baseline")):
+    skews = {"time skew": one.number(_TIME_SKEW), "sample skew": one.number(_SAMPLE_SKEW), "offset": one.number(_OFFSET)}
+    scales = {"sensitivity": sensitivity, "correction factor": correction, "baseline": baseline}
+    for what, value in (scales | skews).items():
         if value is not None and math.isnan(value):
             raise BadInputError(Reason.UNREADABLE, f"{name}, channel {place}: the {what} is not a number")
     stored = one.count(_STORED)
@@ -220,8 +226,9 @@ def _channel(one: Elements, allocated: int, place: int, *, name: str) -> _Channe
         sensitivity=1.0 if sensitivity is None else sensitivity,
         correction=1.0 if correction is None else correction,
         baseline=0.0 if baseline is None else baseline,
-        units=units[0].text(_CODE) if units and sensitivity is not None else "no unit",
+        units=units[0].text(_CODE) if units and sensitivity and correction != 0 else "no unit",
         bits=stored if 0 < stored < allocated else allocated,
+        begins=fs * ((skews["time skew"] or 0) + (skews["offset"] or 0)) + (skews["sample skew"] or 0),
         filters=Filters(highpass_hz=highpass, lowpass_hz=lowpass, notch_hz=notch),
     )
 
@@ -239,6 +246,10 @@ def _lead_name(one: Elements, place: int) -> str:
 
 def _leads(group: _Group, channels: Sequence[_Channel], *, name: str) -> tuple[Lead, ...]:
     """Return the samples of a group, lead after lead, in each channel's unit; padding at an end is NaN."""
+    begins = [channel.begins for channel in channels]
+    if max(begins) - min(begins) >= 1:
+        sentence = "its channels begin at different times (channel skew or offset); export leads that were recorded at the same time"
+        raise BadInputError(Reason.UNREADABLE, f"{name}: {sentence}")
     raw = np.ascontiguousarray(np.frombuffer(group.data, dtype=group.kind).reshape(group.n_samples, group.n_channels).T)
     start, end = _padded(raw, group)
     leads = []

@@ -136,12 +136,13 @@ def _found(file: Any, own: Mapping[str, Any], *, name: str) -> tuple[NDArray[Any
         attributes = {called: np.asarray(holder.attrs[called]) for called in known if _is_plain(holder.attrs.get_id(called))}
         few = {called: array for called, array in attributes.items() if array.size <= _SMALL_VALUES}
         found = _with(found, arrays.find({found.array: dataset.shape}, few, name=name))
+    arrays.check_scale(found, dataset.dtype, name=name)
     return _content(dataset, name=name), found
 
 
 def _with(first: arrays.Found, second: arrays.Found) -> arrays.Found:
     description = {key: value if value is not None else getattr(second.description, key) for key, value in vars(first.description).items()}
-    return arrays.Found(array=first.array, description=Described(**description))
+    return arrays.Found(array=first.array, description=Described(**description), scale=first.scale or second.scale)
 
 
 def _datasets(file: Any, *, name: str) -> dict[str, Any]:

@@ -157,12 +157,21 @@ def distinct(names: Iterable[str]) -> list[str]:
     return list(taken)
 
 
+def stored_names(names: Sequence[str]) -> list[str]:
+    """Return the names that signals are stored by: of two for one lead the second keeps its own.
+
+    >>> stored_names(["DI", "DII", "Lead II"])
+    ['I', 'II', 'Lead II']
+    """
+    taken: dict[str, None] = {}
+    for name, lead in zip(names, canonical_names(names), strict=True):
+        taken[distinct([*taken, name.strip()])[-1] if lead in taken else lead] = None
+    return list(taken)
+
+
 def _by_name(signals: Sequence[Lead]) -> dict[str, Lead]:
     """Return the signals under the names that they are stored by, the twelve leads first and in their order, then the others."""
-    by_name: dict[str, Lead] = {}
-    for signal, lead in zip(signals, canonical_names([signal.name for signal in signals]), strict=True):
-        taken = lead in by_name
-        by_name[distinct([*by_name, signal.name.strip()])[-1] if taken else lead] = signal
+    by_name = dict(zip(stored_names([signal.name for signal in signals]), signals, strict=True))
     places = {lead: place for place, lead in enumerate(STANDARD_LEADS)}
     return {lead: by_name[lead] for lead in sorted(by_name, key=lambda lead: places.get(lead, len(places)))}
 

@@ -96,6 +96,7 @@ def _found(data: bytes, *, name: str) -> tuple[NDArray[Any], Described]:
     found = arrays.find(numbers, loaded, name=name)
     arrays.check_size(shapes[found.array], name=name)
     array = loaded[found.array] if found.array in loaded else _load(content, [found.array], name=name)[found.array]
+    arrays.check_scale(found, array.dtype, name=name)
     return array, found.description
 
 

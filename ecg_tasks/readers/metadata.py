@@ -24,7 +24,8 @@ def person(
 
     Parameters
     ----------
-    age : with its unit, such as ``45 years``; if it tells nothing, the age is that between ``born`` and ``on``
+    age : with its unit, such as ``45 years``; if it tells nothing, or 0, which may stand for nothing, the age is that between ``born``
+        and ``on`` where both are known
     sex : ``M``, ``F``, ``male`` or ``female``, in any letters
 
     Examples
@@ -37,8 +38,8 @@ def person(
         known = patient_id(id_text)
     with suppress(UnclearError):
         stated = age_years(age) if age.strip() else None
-    years = age_between(born, on) if stated is None else stated
-    return Patient(id=known, age=years, sex=sex_of(sex), issuer=line(issuer) if known else None)
+    reckoned = None if stated else age_between(born, on)
+    return Patient(id=known, age=stated if reckoned is None else reckoned, sex=sex_of(sex), issuer=line(issuer) if known else None)
 
 
 def day(year: float | str | None, month: float | str | None, of_month: float | str | None) -> date | None:

@@ -124,6 +124,7 @@ def _found_in(archive: zipfile.ZipFile, *, name: str) -> tuple[NDArray[np.generi
         arrays.check_kind(next(iter(headers.values())).dtype, name=name)
     found = arrays.find(numbers, small, name=name)
     _check(headers[found.array], name=name)
+    arrays.check_scale(found, headers[found.array].dtype, name=name)
     return _member(archive, members[found.array], name=name), found.description
 
 

@@ -24,6 +24,8 @@ _TURNED = re.compile(r"^(?:\(-\)|-|minus[\s_]+|inverted[\s_]+)")
 _TURNED_BEHIND = re.compile(r"(?:neg|[\s_]+inverted)$")
 _REFERENCE = re.compile(r"[\s_\-]*ref$")
 _SEPARATORS = re.compile(r"[\s_.:\-]+")
+_TWO_LEADS = re.compile(r"i[\s_.:\-]+i")
+"""``I-II`` is what is between two leads, and not lead III."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ def lead_meant(name: str) -> LeadName | None:
     bare = _TURNED_BEHIND.sub("", text)
     is_turned = (turned is not None) != (bare != text)
     bare = _REFERENCE.sub("", bare.rstrip(" +"))
-    lead = None if bare.endswith("-") else _SPELLED.get(_SEPARATORS.sub("", bare))
+    lead = None if bare.endswith("-") or _TWO_LEADS.search(bare) else _SPELLED.get(_SEPARATORS.sub("", bare))
     return None if lead is None else LeadName(lead=lead, turned=is_turned)
 
 

@@ -236,6 +236,36 @@ def test_no_more_recordings_than_can_be_held(monkeypatch):
     assert (error.reason, "1 recordings" in error.message) == (Reason.TOO_LARGE, True)
 
 
+def scaled(kind, array, *, unit="uV", **scale):
+    """An array that says its rate and leads, perhaps its unit, and what a step of it is."""
+    leads = np.array(ONE.leads, dtype="S3" if kind.endswith("h5") else None)
+    said = {"fs": 500.0, "leads": leads} | ({"unit": unit} if unit else {}) | scale
+    stream = io.BytesIO()
+    if kind == "npz":
+        np.savez(stream, signal=array, **said)
+    elif kind == "mat":
+        scipy.io.savemat(stream, {"ecg": array} | said)
+    else:
+        with h5py.File(stream, "w") as file:
+            file["ecg"] = array
+            (file if kind == "root.h5" else file["ecg"]).attrs.update(said)
+    return {f"r.{kind}": stream.getvalue()}
+
+
+@pytest.mark.parametrize("kind", ["npz", "mat", "h5", "root.h5"])
+@pytest.mark.parametrize("scale", [{"gain": 4.88}, {"scale_factor": np.full(12, 4.88)}, {"Baseline": np.arange(12)}])
+def test_whole_numbers_beside_a_scale_are_not_read_as_their_unit(kind, scale):
+    """Nobody knows whether a step is 1 µV or 4.88 µV: it was read as 1 µV, a fifth of what the heart gave."""
+    whole = np.rint(ONE.millivolts * 1000).astype(np.int16)
+    error = refused(scaled(kind, whole, **scale))
+    assert error.reason is Reason.UNIT_UNKNOWN
+    assert f"its {next(iter(scale)).lower()!r} says that a step is another" in error.message
+    sidecar = {"signals.json": b'{"unit": "4.88 uV"}'}
+    assert recording_of(scaled(kind, whole, unit="", **scale) | sidecar).leads[0].samples[0] == whole[0, 0] * 4.88
+    for read in (scaled(kind, ONE.millivolts, unit="mV", **scale), scaled(kind, whole, gain=1.0, baseline=0)):
+        assert recording_of(read).leads[0].samples.size == len(whole)
+
+
 @pytest.mark.parametrize(("compressed", "level"), [(False, "5"), (True, "5"), (False, "4")])
 def test_matlab_levels(compressed, level):
     """Level 5, compressed or not, and level 4; cells and structs beside the signals are passed over."""

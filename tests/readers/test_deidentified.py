@@ -213,6 +213,23 @@ def test_comments_keep_a_known_label_and_codes():
     assert blanked["r.dat"] == files["r.dat"]
 
 
+@pytest.mark.parametrize("names", [("II_", "II (2)", "V5"), ("DII", "lead V1", "V1 (b)"), ("DII", "V1 (Erika)", "lead V1")])
+def test_of_two_signals_for_one_lead_the_second_keeps_its_name(names):
+    """It is a part of the record's id; the first loses its remark."""
+    header = "r 3 500 3000\n" + "".join(f"r.dat 16 1000/mV 16 0 0 0 0 {name}\n" for name in names)
+    blanked = readers.deidentified("r.hea", {"r.hea": header.encode(), "r.dat": ONE.stored[:, :3].astype("<i2").tobytes()})
+    assert b"Erika" not in blanked["r.hea"]
+
+
+def test_a_turned_lead_keeps_its_place():
+    """The order of leads depends on how lead II is called where -aVR is stored, and without its remark it would be called otherwise."""
+    header = "r 3 500 3000\n" + "".join(f"r.dat 16 1000/mV 16 0 0 0 0 {name}\n" for name in ("V3R", "-aVR", "II (bed of Erika)"))
+    files = {"r.hea": header.encode(), "r.dat": ONE.stored[:, :3].astype("<i2").tobytes()}
+    blanked = readers.deidentified("r.hea", files)
+    assert readers.read("r.hea", blanked).records[0].leads == readers.read("r.hea", files).records[0].leads == ("II", "-aVR", "V3R")
+    assert b"Erika" not in blanked["r.hea"]
+
+
 def test_a_file_that_no_header_names_is_not_copied():
     """It could hold anything."""
     with pytest.raises(BadInputError, match=r"a file in its folder belongs to none of its headers"):

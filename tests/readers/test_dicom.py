@@ -142,6 +142,16 @@ def test_twelve_bits_in_sixteen(extended):
     assert readers.read("r.dcm", changed(narrow)).records[0].record_id == AS_WFDB
 
 
+def test_channels_that_are_skewed_alike_or_by_less_than_a_sample_are_read():
+    """A converter that goes from channel to channel, and a device that is late as a whole, move no lead against another."""
+
+    def late(dataset):
+        for number, channel in enumerate(dataset.WaveformSequence[1].ChannelDefinitionSequence):
+            channel.ChannelSampleSkew, channel.ChannelOffset = f"{5 + number / 100}", "0.5"
+
+    assert readers.read("r.dcm", changed(late)).records[0].record_id == AS_WFDB
+
+
 def test_samples_beyond_their_bits_are_refused():
     """Eight bits do not hold a millivolt in microvolts."""
 
@@ -175,6 +185,8 @@ def test_padding_is_missing_only_as_a_run_at_an_end():
     [
         ({"PatientAge": "042Y"}, 42),
         ({"PatientAge": "006M"}, 0.5),
+        ({"PatientAge": "000Y"}, 69),
+        ({"PatientAge": "000Y", "PatientBirthDate": ""}, 0),
         ({"PatientBirthDate": ""}, None),
         ({"PatientBirthDate": "20300101"}, None),
         pytest.param({"PatientBirthDate": "20200502"}, 30 / 365.25, id="an infant's age is a share of a year, as in every format"),
@@ -241,6 +253,23 @@ def test_what_holds_no_ecg_is_told_for_what_it_is():
         (lambda group: setattr(group, "WaveformSampleInterpretation", "MB"), Reason.UNREADABLE, "this kind of samples"),
         (lambda group: group.ChannelDefinitionSequence.pop(), Reason.INCOMPLETE, "11 channels are described, but there are 12"),
         (lambda group: delattr(group.ChannelDefinitionSequence[1], "ChannelSensitivity"), Reason.UNIT_UNKNOWN, "lead II is in 'no unit'"),
+        (
+            lambda group: setattr(group.ChannelDefinitionSequence[1], "ChannelSensitivity", "0"),
+            Reason.UNIT_UNKNOWN,
+            "lead II is in 'no unit'",
+        ),
+        (
+            lambda group: setattr(group.ChannelDefinitionSequence[1], "ChannelSensitivityCorrectionFactor", "0"),
+            Reason.UNIT_UNKNOWN,
+            "lead II is in 'no unit'",
+        ),
+        (
+            lambda group: setattr(group.ChannelDefinitionSequence[6], "ChannelSampleSkew", "3"),
+            Reason.UNREADABLE,
+            "begin at different times",
+        ),
+        (lambda group: setattr(group.ChannelDefinitionSequence[6], "ChannelTimeSkew", "-0.01"), Reason.UNREADABLE, "at different times"),
+        (lambda group: setattr(group.ChannelDefinitionSequence[6], "ChannelOffset", "0.2"), Reason.UNREADABLE, "begin at different times"),
     ],
 )
 def test_faults(change, reason, words):

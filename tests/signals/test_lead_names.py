@@ -41,6 +41,12 @@ def test_what_is_no_standard_lead(name):
     assert lead_meant(name) is None
 
 
+@pytest.mark.parametrize("name", ["I-II", "ECG I-II", "II - I", "Lead I_II"])
+def test_what_is_between_two_leads_is_none_of_them(name):
+    """Lead I less lead II is lead III upside down: the two numerals together are no III."""
+    assert lead_meant(name) is None
+
+
 def test_names_are_stored_as_ever_where_lead_ii_was_known():
     """Names are part of a record's id: they change only where version 0.1 could not take the recording."""
     assert canonical_names(["DI", "ii", "-AVR"]) == ["DI", "II", "-AVR"]

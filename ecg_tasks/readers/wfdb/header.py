@@ -78,7 +78,7 @@ class SignalLine(NamedTuple):
     baseline: int
     """The stored sample that means 0."""
     initial: int
-    """The first sample, from which the differences of format 8 count."""
+    """The first sample, from which the differences of format 8 count; where none is given, the ADC's zero (header(5))."""
     checksum: int | None
     """Sum of the samples modulo 65,536; None where it is not given, or is 0, which programs write that do not reckon it."""
     units: str
@@ -290,7 +290,7 @@ def _signal(fields: Mapping[str, str], *, file_name: str, name: str) -> SignalLi
         gain=gain or DEFAULT_GAIN,
         calibrated=gain != 0,
         baseline=int(fields["baseline"] or fields["adc_zero"] or 0),
-        initial=int(fields["init_value"] or 0),
+        initial=int(fields["init_value"] or fields["adc_zero"] or 0),
         checksum=int(fields["checksum"] or 0) or None,
         units=fields["units"] or "mV",
         name=name,

@@ -186,7 +186,18 @@ def _read_segments(main: Header, files: Mapping[str, bytes], *, name: str) -> li
             at = round(start * lead.fs / main.fs)
             joined[lead.name][at : at + lead.samples.size] = lead.samples
         start += span.n_frames
-    return [replace(lead, samples=joined[lead.name]) for lead in first.values()]
+    return [replace(first[lead], samples=joined[lead]) for lead in _in_order(parts, list(first))]
+
+
+def _in_order(parts: Sequence[Sequence[Lead]], names: Sequence[str]) -> list[str]:
+    """Return the names of signals with the twelve leads first, as the headers list them: of two for one lead the first is that lead.
+
+    The others keep the order of ``names``, on which the ids of stored records depend.
+    """
+    stored = dict(zip(names, canonical_names(names), strict=True))
+    listed = dict.fromkeys(lead.name for part in parts for lead in part)
+    twelve = [name for name in listed if stored[name] in STANDARD_LEADS]
+    return [*twelve, *(name for name in names if name not in twelve)]
 
 
 def _check_lines(spans: Sequence[SegmentLine], files: Mapping[str, bytes], *, name: str) -> None:

@@ -206,6 +206,14 @@ def test_differences_equal_wfdb(tmp_path):
     np.testing.assert_array_equal(record.samples, by_wfdb(tmp_path, files))
 
 
+def test_differences_without_a_first_value_count_from_the_zero_of_the_adc():
+    """Where a header gives no initial value of format 8, it is the ADC's zero (header(5)), and so is the baseline."""
+    steps = np.random.default_rng(3).integers(-128, 128, size=(N_FRAMES, 1))
+    files = {"r.hea": b"r 1 100 1200\nr.dat 8 1000(0) 12 40\n", "r.dat": steps.astype(np.int8).tobytes()}
+    (recording,) = WfdbReader().read(files, "r.hea").recordings
+    np.testing.assert_array_equal(recording.leads[0].samples, (steps.cumsum() + 40) / 1000)
+
+
 def test_names_in_upper_case_match():
     """A header's names are those of its files but for upper and lower case, where only one file can be meant."""
     files, _ = a_record()
@@ -340,6 +348,18 @@ def test_segments_without_a_gap(tmp_path):
     np.testing.assert_array_equal(record.samples, np.tile(expected[:, :1200], 2).astype(np.float32))
     np.testing.assert_array_equal(record.samples, by_wfdb(tmp_path, files))
     assert record.age == 50.0
+
+
+@pytest.mark.parametrize("names", [("II", "MLII", "RESP"), ("RESP", "ECG II (1)", "ECG II (2)")])
+def test_of_two_signals_for_lead_ii_the_first_one_is_read(names):
+    """In segments as without: the first signal that the header lists is lead II, and the other keeps its own name."""
+    files, samples = a_record(names=names)
+    parts = {"r.hea": b"r/1 3 100 1200\ns 1200\n", "s.hea": files["r.hea"], "r.dat": files["r.dat"]}
+    first, in_parts = read(files), read(parts)
+    second = next(number for number, name in enumerate(names) if "II" in name)
+    np.testing.assert_array_equal(in_parts.samples[0], (samples[:, second] / 1000).astype(np.float32))
+    assert in_parts.leads[0] == "II"
+    assert set(in_parts.leads) == set(first.leads)
 
 
 def without(files, name):
