@@ -111,6 +111,7 @@ def restore(home: Home, file: Path, say: Say, *, identity: Path | None = None) -
         dump = partial.path / DUMP
         _run_client("pg_restore", partial, "--no-owner", "--exit-on-error", f"--dbname={postgres.DATABASE}", str(dump))
     dump.unlink()
+    os.sync()  # else the power may fail when the folder has its name, and its files not yet their content
     if home.path.exists():
         home.path.rmdir()
     partial.path.rename(home.path)

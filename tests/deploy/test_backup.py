@@ -148,3 +148,16 @@ def test_nothing_is_no_backup(tmp_path):
     with pytest.raises(StackError, match="nothing to back up"):
         backup.back_up(Stack(tmp_path / "none"), tmp_path / "backup.tar", lambda _: None)
     assert not (tmp_path / "backup.tar").exists()
+
+
+def test_a_restored_folder_appears_when_it_is_on_the_disk(home, archive, tmp_path, monkeypatch):
+    """A power cut right after leaves no folder with empty files, which looked whole."""
+    again, seen = Home(tmp_path / "again"), []
+    monkeypatch.setattr(backup.postgres, "ensure_initialized", lambda _home: None)
+    monkeypatch.setattr(backup, "_database", lambda _home: os.scandir(tmp_path))
+    monkeypatch.setattr(backup, "_run_client", lambda *_words: None)
+    monkeypatch.setattr(os, "sync", lambda: seen.append(again.path.exists()))
+    backup.restore(again, archive, lambda _: None)
+    assert seen == [False]
+    assert (again.path / OBJECT).read_bytes() == (home.path / OBJECT).read_bytes()
+    assert not (again.path / backup.DUMP).exists()

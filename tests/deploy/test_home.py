@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import socket
 import stat
 from dataclasses import asdict
@@ -99,3 +100,19 @@ def test_the_state_folder_comes_from_the_environment(monkeypatch, tmp_path):
     assert Home().path == tmp_path / "elsewhere"
     monkeypatch.delenv("ECG_HOME")
     assert Home().path.name == ".ecg"
+
+
+def test_a_power_cut_leaves_the_old_file_or_the_new_one(home, monkeypatch):
+    """What the new name stands for is on the disk before the name is: without its secrets a bucket is lost."""
+    home.secrets()
+    file, on_the_disk = home.path / "secrets.json", []
+
+    def synced(descriptor, sync=os.fsync):
+        sync(descriptor)
+        on_the_disk.append((os.fstat(descriptor).st_size, file.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    old = file.read_bytes()
+    write_private(file, "new")
+    assert on_the_disk == [(3, old)]
+    assert file.read_bytes() == b"new"
