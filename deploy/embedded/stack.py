@@ -161,7 +161,7 @@ class Stack:
 
     def is_up(self) -> bool:
         """Return whether the stack was started and not stopped since; `status` reports how its parts are."""
-        return self.home.exists and supervision.is_running(self.home)
+        return self.home.exists and bool(supervision.pid(self.home))
 
     def environment(self) -> dict[str, str]:
         """Return the variables that every task sees, secrets among them."""

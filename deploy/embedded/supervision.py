@@ -173,6 +173,14 @@ def pid(home: Home) -> int:
         return 0
 
 
+def started_with(home: Home) -> dict[str, str]:
+    """Return the environment of the supervisor, in which the last start's variables are; empty where it cannot be read."""
+    try:
+        return dict(psutil.Process(pid(home)).environ())
+    except psutil.Error:
+        return {}
+
+
 def start_components(home: Home, components: Iterable[str]) -> None:
     """Start those of the components that do not run; returns at once."""
     now = states(home)

@@ -99,6 +99,7 @@ def test_install_and_remove(tmp_path, monkeypatch):
     assert file.read_text() == service.unit(home, "user", user="")
     assert (home.path / service.SETTINGS).stat().st_mode & 0o077 == 0
     assert "ECG_SITES" in (home.path / service.SETTINGS).read_text()
+    assert [path.name for path in home.path.iterdir()] == [service.SETTINGS], "a folder that root makes there is closed to the owner"
     assert service.remove(home, "user")
     assert not service.remove(home, "user")
     assert not file.exists()
