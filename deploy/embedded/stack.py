@@ -329,7 +329,9 @@ class Stack:
     def alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
         """Allow one start or stop at a time in one state folder."""
         self.home.create()
-        with (self.home.path / "lock").open("w") as lock:
+        file = self.home.path / "lock"
+        file.touch(mode=0o600)  # whoever can open it can hold it
+        with file.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
+from deploy.embedded import Stack
 from deploy.embedded.home import LOOPBACK, Home, Ports, Secrets, choose_ports, is_free, write_private
 
 
@@ -24,6 +25,13 @@ def test_the_state_folder_is_closed_to_others(home):
     home.secrets()
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
     assert stat.S_IMODE((home.path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_nobody_else_can_hold_up_a_start(home):
+    """The lock is private, too, also in a folder that was there before and that others may enter: who opens it can keep it for ever."""
+    home.path.mkdir(mode=0o755)
+    with Stack(home.path).alone():
+        assert stat.S_IMODE((home.path / "lock").stat().st_mode) == 0o600
 
 
 def test_secrets_are_made_once(home):
