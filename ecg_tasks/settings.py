@@ -1,6 +1,7 @@
 """Here: what the environment decides, read once into one frozen object. Not here: per-run parameters or defaults of algorithms."""
 
 import logging
+import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -159,7 +160,9 @@ def retention_days(environment: Mapping[str, str] | None = None) -> dict[str, fl
         try:
             days[prefix.strip()] = float(number)
         except ValueError:
-            raise ConfigurationError(f"ECG_RETENTION holds {part!r}; write prefix=days, such as reports=730,staging=30") from None
+            days[prefix.strip()] = math.nan
+        if not math.isfinite(days[prefix.strip()]):
+            raise ConfigurationError(f"ECG_RETENTION holds {part!r}; write prefix=days, such as reports=730,staging=30")
     return days
 
 
@@ -251,7 +254,9 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ConfigurationError(f"{name} is {text!r}; it must be a number") from None
-    if not value >= 0:
+        value = math.nan
+    if not math.isfinite(value):  # no limit at all is none that a time or a size can have
+        raise ConfigurationError(f"{name} is {text!r}; it must be a number")
+    if value < 0:
         raise ConfigurationError(f"{name} is {value}; it must not be negative")
     return value

@@ -54,6 +54,14 @@ def test_it_is_decided_by_night_unless_set_otherwise():
         decides_at_once({"ECG_DECIDE": "hourly"})
 
 
+@pytest.mark.parametrize("name", ["ECG_WFDB_GRACE_S", "ECG_MAX_OBJECT_BYTES", "ECG_MAX_ARCHIVE_MEMBERS", "ECG_MIN_TASKS"])
+@pytest.mark.parametrize("text", ["inf", "1e999", "nan", "-1", "ten"])
+def test_a_number_that_none_can_be_is_refused_by_name(name, text):
+    """Also the one that means no limit: no time and no size can have it, and whatever asks for it would fail."""
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.from_environment(NEEDED | {name: text})
+
+
 INTERNAL = {
     "ECG_COMPONENT",
     "ECG_COVERAGE_FOLDER",

@@ -15,13 +15,13 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from deploy.embedded import airflow, bucket, object_store, postgres, processes, sealing, store_packages
+from deploy.embedded import airflow, bucket, object_store, postgres, processes, sealing, service, store_packages, supervision
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, LOOPBACK, Home
 from deploy.embedded.stack import Stack
@@ -42,38 +42,39 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
     Raises
     ------
     StackError
-        If there is no stack in this state folder, or a key for which the file shall be encrypted is none.
+        If there is no stack in this state folder, a key for which the file shall be encrypted is none, or the file cannot be written.
     """
     keys = sealing.recipients()
     if not stack.home.exists:
         raise StackError(f"there is no stack in {stack.home}: nothing to back up")
-    was_up = stack.is_up()
     elsewhere = bucket.chosen(stack.home)
-    if was_up:
-        say("stopping the stack, so that nothing changes meanwhile; a running task is tried again afterwards")
-        stack.down()
     unfinished = file.with_name(f"{file.name}.part")
     try:
-        with stack.alone(say):
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as target, tempfile.TemporaryDirectory(dir=stack.home.path) as scratch:
-                dump = Path(scratch) / DUMP
-                say("dumping Airflow's database")
-                with _database(stack.home):
-                    _run_client("pg_dump", stack.home, "--format=custom", "--no-owner", f"--file={dump}")
-                say("copying the object store and the logs")
-                if bucket.is_embedded(stack.home):
-                    store_packages.ensure_installed()
-                    object_store.forget_deleted(stack.home)
-                with sealing.sealed(target, keys) if keys else nullcontext(target) as content:
-                    n_files = write_archive(stack.home, dump, content)
-                os.fsync(target.fileno())
-            unfinished.replace(file)
-    finally:
         unfinished.unlink(missing_ok=True)
-        if was_up:
-            os.environ.update(elsewhere)  # a start asks the environment where the bucket is
-            stack.up(say)
+        unfinished.touch(mode=0o600, exist_ok=False)
+    except OSError as error:
+        raise StackError(f"{file} cannot be written: {error.strerror}; nothing was stopped") from error
+    with _stopped(stack, say):
+        try:
+            with stack.alone(say):
+                with unfinished.open("wb") as target, tempfile.TemporaryDirectory(dir=stack.home.path) as scratch:
+                    dump = Path(scratch) / DUMP
+                    say("dumping Airflow's database")
+                    with _database(stack.home):
+                        _run_client("pg_dump", stack.home, "--format=custom", "--no-owner", f"--file={dump}")
+                    say("copying the object store and the logs")
+                    if bucket.is_embedded(stack.home):
+                        store_packages.ensure_installed()
+                        object_store.forget_deleted(stack.home)
+                    with sealing.sealed(target, keys) if keys else nullcontext(target) as content:
+                        n_files = write_archive(stack.home, dump, content)
+                    os.fsync(target.fileno())
+                unfinished.replace(file)
+        except OSError as error:
+            raise StackError(f"the backup could not be written: {error}") from error
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
     say(f"{n_files:,} files, {file.stat().st_size / 1e6:,.1f} MB in {file}")
     if keys:
         say(f"it is encrypted for {len(keys)} key{'s' * (len(keys) > 1)}: without the secret key nobody can read it")
@@ -81,6 +82,45 @@ def back_up(stack: Stack, file: Path, say: Say) -> None:
         say("it has all secrets: protect it as you protect them")
     if elsewhere:
         say("the bucket is elsewhere, and not in this file: back it up there")
+
+
+@contextmanager
+def _stopped(stack: Stack, say: Say) -> Iterator[None]:
+    """Stop a stack that is up, and start it again as it was started: by systemd, or with the variables that it had.
+
+    This process has others: those of its caller, and of the bucket that it looked into. A signal that ends it, such as that of a
+    terminal which is closed, starts the stack again, too.
+    """
+    if not stack.is_up():
+        yield
+        return
+    scope = service.serving(stack.home)
+    settings = service.steering(supervision.started_with(stack.home)) | bucket.chosen(stack.home)
+
+    def tell(sentence: str) -> None:
+        with suppress(OSError):  # nobody reads it any more
+            say(sentence)
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    asked = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in asked:
+        signal.signal(number, end)
+    try:
+        tell("stopping the stack, so that nothing changes meanwhile; a running task is tried again afterwards")
+        stack.down()
+        yield
+    finally:
+        for name in service.steering(os.environ):
+            del os.environ[name]
+        os.environ.update(settings)
+        if fault := service.begin(stack.home, scope) if scope else "":
+            tell(f"systemd does not start it again, so that it runs without systemd until the next boot: {fault}")
+        if fault or not scope:
+            stack.up(tell)
+        for number in asked:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def restore(home: Home, file: Path, say: Say, *, identity: Path | None = None) -> None:
@@ -111,6 +151,7 @@ def restore(home: Home, file: Path, say: Say, *, identity: Path | None = None) -
         dump = partial.path / DUMP
         _run_client("pg_restore", partial, "--no-owner", "--exit-on-error", f"--dbname={postgres.DATABASE}", str(dump))
     dump.unlink()
+    os.sync()  # else the power may fail when the folder has its name, and its files not yet their content
     if home.path.exists():
         home.path.rmdir()
     partial.path.rename(home.path)

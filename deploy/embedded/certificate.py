@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from deploy.embedded.home import write_private
+
 LIFETIME = timedelta(days=397)
 """The longest that browsers accept."""
 RENEWED = timedelta(days=30)
@@ -24,7 +26,6 @@ def ensure_made(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     """
     cert, key = folder / "made.pem", folder / "made.key"
     if not (cert.exists() and key.exists() and _is_good(cert, names)):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make(cert, key, names)
     return cert, key
 
@@ -100,8 +101,4 @@ def _make(cert: Path, key: Path, names: Sequence[str]) -> None:
     )
     encoded = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     for file, data in ((key, encoded), (cert, made.public_bytes(serialization.Encoding.PEM))):
-        partial = file.with_name(f".{file.name}.part")
-        partial.unlink(missing_ok=True)
-        partial.touch(mode=0o600)
-        partial.write_bytes(data)
-        partial.replace(file)
+        write_private(file, data.decode())

@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
 import psutil  # type: ignore[import-untyped]
 
 from deploy.embedded import bucket, health, processes, supervision, systemd
+from deploy.embedded.errors import PortTakenError
 from deploy.embedded.home import Home
 from deploy.embedded.stack import Stack
 
@@ -121,26 +122,36 @@ class Guardian:
 
 
 def main() -> None:
-    """Watch; start the stack first where systemd asks for it, and again where the supervisor died and no systemd starts it."""
+    """Watch; first start what the supervisor has not started yet, and in the end another supervisor, where no systemd does that.
+
+    That one has a guardian from its beginning, which starts the rest: if it is killed meanwhile, it is restarted, and goes on with it.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     home = Home(sys.argv[1])
-    if systemd.is_asked():
-        start(home)
+    if systemd.is_asked() or supervision.states(home).get("scheduler") == "STOPPED":  # what a start starts last
+        _again_and_again(home, partial(Stack.up, by_guardian=True))
         systemd.notify("READY=1")
     Guardian(home).watch()
     if not systemd.is_asked():
         _say(home, "the supervisor is gone: starting the stack again")
-        start(home)
+        _again_and_again(home, Stack.begin)
 
 
-def start(home: Home) -> None:
-    """Start the stack with the bucket that it has, again and again until that succeeds, whatever was in the way."""
+def _again_and_again(home: Home, start: Callable[[Stack, Callable[[str], None]], object]) -> None:
+    """Start the stack with the bucket that it has, until that succeeds, whatever was in the way.
+
+    Where another program has taken our port, the supervisor is killed, which ends this watch, too: the next one chooses another port.
+    """
     for name in bucket.elsewhere(os.environ):
         del os.environ[name]
     os.environ.update(bucket.chosen(home))
     while True:
         try:
-            Stack(home.path).up(partial(_say, home))
+            start(Stack(home.path), partial(_say, home))
+        except PortTakenError as error:
+            _say(home, f"{error}: killing the supervisor, so that the next one chooses another")
+            _kill(supervision.pid(home))
+            return
         except Exception as error:  # noqa: BLE001 - nobody else tries again
             _say(home, f"the stack did not start: {error}")
             systemd.notify("WATCHDOG=1", f"STATUS={error}")

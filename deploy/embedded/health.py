@@ -155,8 +155,19 @@ def _age_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_STARTED]) / os.sysconf("SC_CLK_TCK")
 
 
+def listens(pid: int, port: int) -> bool:
+    """Return whether this process of ours is a server at this port; true where the system does not tell."""
+    try:
+        found = psutil.Process(pid).net_connections("tcp4")
+    except psutil.AccessDenied:
+        return pid != 0
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found)
+
+
 def lets_us_in(ui: str, login: str, password: str, *, most_s: float) -> bool:
-    """Return whether the server at this address knows our password; true where no answer came: the next question tells."""
+    """Return whether our server at this address knows our password; true where it did not say: the next question tells."""
     body = json.dumps({"username": login, "password": password}).encode()
     request = urllib.request.Request(f"{ui}/auth/token", data=body, headers={"Content-Type": "application/json"})  # noqa: S310 - our own
     try:
@@ -164,8 +175,8 @@ def lets_us_in(ui: str, login: str, password: str, *, most_s: float) -> bool:
             return "access_token" in json.load(answer)
     except urllib.error.HTTPError as refusal:
         refusal.close()
-        return refusal.code == HTTPStatus.TOO_MANY_REQUESTS
-    except ValueError:  # another program's page
+        return refusal.code != HTTPStatus.UNAUTHORIZED
+    except ValueError:
         return False
     except (OSError, http.client.HTTPException):
         return True

@@ -178,11 +178,13 @@ def is_free(port: int) -> bool:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace a file as a whole; only its owner may read it."""
+    """Replace a file as a whole, also if the power fails meanwhile; only its owner may read it."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
         handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())  # else the new name may be on the disk before what it names
     partial.replace(file)
 
 

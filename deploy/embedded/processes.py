@@ -11,6 +11,7 @@ from deploy.embedded.home import Home
 
 _STACK = "ECG_STACK"
 _COMPONENT = "ECG_COMPONENT"
+MARKS = (_STACK, _COMPONENT)
 
 
 def marks(home: Home, component: str) -> dict[str, str]:

@@ -11,10 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from deploy.embedded import bucket, object_store, store_packages, supervision
+from deploy.embedded import bucket, object_store, processes, store_packages, supervision
 from deploy.embedded.errors import StackError
 from deploy.embedded.home import CHECKOUT, Home, write_private
 from deploy.embedded.stack import Stack
@@ -29,7 +30,7 @@ SETTINGS = "service.env"
 """File of the state folder with the variables that the service starts with; only its owner may read it."""
 _KEPT = re.compile(r"ECG_|AWS_|OTEL_|OPENLINEAGE_|SSL_CERT|REQUESTS_CA|UV_|(https?|no|all)_proxy$|TZ$|LANG$|LC_", re.IGNORECASE)
 _ROOTS = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID"
-_NOT_KEPT = {"ECG_HOME"}
+_NOT_KEPT = {"ECG_HOME", *processes.MARKS}
 
 
 def unit_name(home: Home) -> str:
@@ -137,7 +138,7 @@ def install(home: Home, scope: Scope) -> str:
         If there is no systemd to be asked, this user may not, or systemd refuses the unit.
     """
     _require(scope)
-    home.create()
+    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is in it, its owner makes
     owner = pwd.getpwuid(home.path.stat().st_uid).pw_name
     text = unit(home, scope, user=owner)
     # An older systemd passes over words that it does not know.
@@ -216,11 +217,29 @@ def settings_text(environ: Mapping[str, str]) -> str:
     >>> print(settings_text({"ECG_RECIPES": "heartbeat", "HOME": "/root", "ECG_HOME": "/srv"}), end="")
     ECG_RECIPES="heartbeat"
     """
-    kept = {name: value for name, value in sorted(environ.items()) if _KEPT.match(name) and name not in _NOT_KEPT}
+    kept = steering(environ)
     if not environ.get("ECG_BUCKET"):  # without it the AWS variables are a person's own
         kept = {name: value for name, value in kept.items() if not name.startswith("AWS_")}
     escaped = {name: re.sub(r'(["\\$`])', r"\\\1", value) for name, value in kept.items() if "\n" not in value}
     return "".join(f'{name}="{value}"\n' for name, value in escaped.items())
+
+
+def steering(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that steer a stack."""
+    return {name: value for name, value in sorted(environ.items()) if _KEPT.match(name) and name not in _NOT_KEPT}
+
+
+def serving(home: Home) -> Scope | None:
+    """Return whose systemd runs the stack; None where none does, or it does not say."""
+    scopes: tuple[Scope, ...] = ("system", "user")
+    with suppress(OSError, StackError, subprocess.TimeoutExpired):
+        return next((scope for scope in scopes if state(home, scope).get("ActiveState") in {"active", "activating"}), None)
+    return None
+
+
+def begin(home: Home, scope: Scope) -> str:
+    """Have systemd start the stack, and wait for that; returns what is wrong, empty when it runs."""
+    return _systemctl(scope, "--no-ask-password", "start", unit_name(home))
 
 
 def start(home: Home) -> None:

@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]
 from deploy.embedded import address, airflow, bucket, health, object_store, postgres, processes, store_packages, supervision
 from deploy.embedded.bucket_look import BucketLook
 from deploy.embedded.errors import PortTakenError, StackError
-from deploy.embedded.home import CHECKOUT, Home
+from deploy.embedded.home import CHECKOUT, Home, is_free
 
 if TYPE_CHECKING:
     from deploy.embedded.airflow_api import AirflowApi
@@ -30,6 +30,9 @@ PATIENCE_S = 20.0
 """So long an answer may take on a busy machine, where nobody waits for the whole of it."""
 GRACE_S = 10.0
 """So long a planned stop waits for tasks that run. Most end sooner, and one that does not begins again after the next start."""
+
+_TAKEN = "does not have its port: another program has"
+_LOCKED = "does not know the password that these commands have"
 
 _AIRFLOW_HEALTH = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 
@@ -71,12 +74,13 @@ class Stack:
             )
         self.home = Home(home)
 
-    def up(self, say: Callable[[str], None] = lambda _sentence: None) -> Status:
+    def up(self, say: Callable[[str], None] = lambda _sentence: None, *, by_guardian: bool = False) -> Status:
         """Start everything that does not run, and return when all of it is healthy.
 
         Parameters
         ----------
         say : called with a sentence on what is being done
+        by_guardian : the guardian asks, which a stop would end, too: a port that is taken is raised, and nothing is stopped
 
         Raises
         ------
@@ -93,10 +97,17 @@ class Stack:
             try:
                 self._start(say)
             except PortTakenError as error:
+                if by_guardian:
+                    raise
                 say(f"{error}; choosing another")
                 self._stop()
                 self._start(say)
             return self.status()
+
+    def begin(self, say: Callable[[str], None] = lambda _sentence: None) -> None:
+        """Start a supervisor whose guardian starts the rest, unless one runs."""
+        with self.alone(say):
+            self._prepare(say, guarded=True)
 
     def down(self) -> None:
         """Stop everything in order: the scheduler first, the database last. No process is left; the state stays."""
@@ -130,7 +141,7 @@ class Stack:
         questions["ours"] = partial(self._not_ours, most_s=most_s)
         faults = health.faults(self.home, wanted, more=questions, most_s=most_s)
         other, of_bucket, _ = (faults.pop(name, "") for name in ("ours", "bucket", "models"))
-        if "password" in other:
+        if other == _LOCKED:
             faults["api-server"] = other
         if of_bucket and (look.has_asked or not embedded):
             faults["store" if embedded else "bucket"] = of_bucket if look.has_asked else "could not be asked in time: this machine is busy"
@@ -150,7 +161,7 @@ class Stack:
 
     def is_up(self) -> bool:
         """Return whether the stack was started and not stopped since; `status` reports how its parts are."""
-        return self.home.exists and supervision.is_running(self.home)
+        return self.home.exists and bool(supervision.pid(self.home))
 
     def environment(self) -> dict[str, str]:
         """Return the variables that every task sees, secrets among them."""
@@ -160,7 +171,8 @@ class Stack:
         """Return a client of Airflow's REST API, logged in as the administrator."""
         from deploy.embedded.airflow_api import AirflowApi
 
-        return AirflowApi(ui=airflow.ui(self.home), login=airflow.LOGIN, password=self.password)
+        check = partial(self._check_port, asks=False)
+        return AirflowApi(ui=airflow.ui(self.home), login=airflow.LOGIN, password=self.password, check=check)
 
     @property
     def ui(self) -> str:
@@ -231,9 +243,9 @@ class Stack:
         while time.monotonic() < deadline and processes.busy_workers(self.home):
             time.sleep(0.2)
 
-    def _prepare(self, say: Callable[[str], None]) -> None:
+    def _prepare(self, say: Callable[[str], None], *, guarded: bool = False) -> None:
         if not supervision.is_running(self.home):
-            self.prepare(say)
+            self.prepare(say, guarded=guarded)
             supervision.start(self.home)
 
     def prepare(self, say: Callable[[str], None] = lambda _sentence: None, *, guarded: bool = False) -> None:
@@ -274,8 +286,9 @@ class Stack:
         is_warm = False
         with self.airflow() as api:
             while any((told := api.health()).get(part) != "healthy" for part in _AIRFLOW_HEALTH):
-                if told:
-                    self._check_port()
+                if not supervision.pid(self.home):
+                    raise StackError(f"the supervisor has ended; see {self.home.log('supervisor')}")
+                self._check_port(asks=bool(told))
                 if told and not is_warm:
                     api.warm_up()
                     is_warm = True
@@ -290,20 +303,35 @@ class Stack:
             self._check_port()
             api.warm_up()
 
-    def _not_ours(self, *, most_s: float) -> str:
-        """Return what is wrong where another program has taken our port; nothing where the server knows our password."""
-        knows = health.lets_us_in(airflow.ui(self.home), airflow.LOGIN, self.password, most_s=most_s)
-        return "" if knows else "does not know our password"
+    def _not_ours(self, *, asks: bool = True, most_s: float) -> str:
+        """Return what is wrong with the server at our port; nothing where it is ours and, if asked, knows our password, or nobody is there.
 
-    def _check_port(self) -> None:
-        if self._not_ours(most_s=PATIENCE_S):
-            raise PortTakenError(f"another program answers at {airflow.ui(self.home)}")
+        The password goes to our own process only: any user of this machine can listen on a port that is free.
+        """
+        port, server = self.home.ports().ui, supervision.runs(self.home, most_s=most_s)["api-server"].pid
+        is_taken = not is_free(port)  # asked first: ours may open it meanwhile
+        if not health.listens(server, port):
+            return _TAKEN if is_taken else ""
+        knows = not asks or health.lets_us_in(airflow.ui(self.home), airflow.LOGIN, self.password, most_s=most_s)
+        return "" if knows else _LOCKED
+
+    def _check_port(self, *, asks: bool = True) -> None:
+        try:
+            fault = self._not_ours(asks=asks, most_s=PATIENCE_S)
+        except supervision.UNANSWERED:
+            return
+        if fault == _TAKEN:
+            raise PortTakenError(f"another program has the port of {airflow.ui(self.home)}")
+        if fault:
+            raise StackError(f"{airflow.ui(self.home)} {advice('api-server', 'unhealthy', fault)}")
 
     @contextmanager
     def alone(self, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[None]:
         """Allow one start or stop at a time in one state folder."""
         self.home.create()
-        with (self.home.path / "lock").open("w") as lock:
+        file = self.home.path / "lock"
+        file.touch(mode=0o600)  # whoever can open it can hold it
+        with file.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -323,6 +351,8 @@ def advice(component: str, word: str, fault: str) -> str:
         return f"{fault}; the guardian restarts it within a minute; to do it at once: ./ecg up"
     if component == "bucket":
         return f"{fault}: check ECG_BUCKET, the AWS variables and the store there"
+    if fault == _LOCKED:
+        return f"{fault}; give it a new one: ./ecg users passwd {airflow.LOGIN}"
     if word == "unhealthy":
         if not health.is_known(fault):
             return f"{fault}: correct this first"

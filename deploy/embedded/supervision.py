@@ -13,6 +13,7 @@ import time
 import xmlrpc.client
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from xml.parsers.expat import ExpatError
 
@@ -162,11 +163,22 @@ def runs(home: Home, *, most_s: float = ANSWER_S) -> dict[str, Program]:
 
 def pid(home: Home) -> int:
     """Return the supervisor's own process id, whether it answers or not; 0 when there is none."""
+    ours = home.path / "supervisor.conf"
     try:
         process = psutil.Process(int((home.path / "supervisor.pid").read_text()))
-        return process.pid if "supervisor.supervisord" in process.cmdline() else 0
+        words = process.cmdline()
+        told = Path(words[words.index("-c", words.index("supervisor.supervisord")) + 1])
+        return 0 if told.exists() and not told.samefile(ours) else process.pid  # the state folder may have been moved meanwhile
     except (OSError, ValueError, psutil.Error):
         return 0
+
+
+def started_with(home: Home) -> dict[str, str]:
+    """Return the environment of the supervisor, in which the last start's variables are; empty where it cannot be read."""
+    try:
+        return dict(psutil.Process(pid(home)).environ())
+    except psutil.Error:
+        return {}
 
 
 def start_components(home: Home, components: Iterable[str]) -> None:
@@ -208,6 +220,8 @@ def _full_name(component: str) -> str:
 
 
 def _control(home: Home, *, most_s: float = ORDER_S) -> xmlrpc.client.ServerProxy:
+    if not pid(home):  # else whoever listens on a port that is free would get the password
+        raise ConnectionRefusedError(f"there is no supervisor in {home}")
     password = home.secrets().control_password
     address = f"http://{_CONTROL_USER}:{password}@{LOOPBACK}:{home.ports().control}/RPC2"
     return xmlrpc.client.ServerProxy(address, transport=_Transport(most_s))

@@ -54,6 +54,7 @@ def restore(
     """
     from deploy.embedded import Stack
     from deploy.embedded.backup import restore as restore_from
+    from deploy.embedded.home import write_private
     from ecg_tasks.cli.forgetting import ON_RESTORE, list_of
 
     home = Stack().home
@@ -61,7 +62,7 @@ def restore(
     to_forget = listed.read_text() if listed.exists() else ""
     restore_from(home, file, say, identity=identity)
     if to_forget:
-        (home.path / ON_RESTORE).write_text(to_forget)
+        write_private(home.path / ON_RESTORE, to_forget)
         say(f"./ecg up forgets again what {listed} names, before it says that everything is healthy")
 
 

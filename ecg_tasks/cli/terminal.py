@@ -1,15 +1,17 @@
 """Here: how the commands speak: words, warnings, progress, and JSON for a program. Not here: what they say."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 Progressed = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
@@ -21,15 +23,21 @@ _WIDE = 100_000
 _MINUTE_S, _HOUR_S = 60, 3600
 _SLOW = 0.5
 """Fewer a second are said by the minute."""
+_ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters by which a terminal is told to do something: from a title to what its clipboard holds."""
 _for_a_program: list[bool] = []
 
 
 @cache
 def console_of(*, stderr: bool) -> "Console":
-    """Make the console of stdout or stderr, once."""
+    """Make the console of stdout or stderr, once. What a file brings, such as its name, gives a terminal no orders."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)  # a digest may have ":cd:" in it
+    class WithoutOrders(Console):
+        def render_str(self, text: str, **how: Any) -> "Text":
+            return super().render_str(_ORDERS.sub("\ufffd", text), **how)
+
+    made = WithoutOrders(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)  # a digest may have ":cd:" in it
     if not made.is_terminal:  # a pipe, a file or a log has no width, and rich would take it for 80 columns
         made.width = _WIDE
     return made

@@ -37,3 +37,22 @@ def test_a_narrow_terminal_wraps_and_cuts_nothing(columns, monkeypatch, capsys):
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= columns
     assert sorted("".join(shown.split())) == sorted("".join(("record", "when", "standing", "AUROC", *ROW)).replace(" ", ""))
+
+
+def test_a_file_gives_the_terminal_no_orders(monkeypatch, capsys):
+    """A name, or a header that an error repeats, could set the clipboard or hide a line; colours of our own stay."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(terminal, "console_of", terminal.console_of.__wrapped__)
+    name = "a\x1b]52;c;cm0=\x07\x9b2K.csv"
+    table = terminal.table_of("file")
+    table.add_row(name)
+    terminal.say(name)
+    terminal.complain(name)
+    terminal.console().print(table)
+    terminal.console().print(name, markup=False)
+    told = capsys.readouterr()
+    for text, times in ((told.out, 3), (told.err, 1)):
+        assert text.count("a\ufffd]52;c;cm0=\ufffd\ufffd2K.csv") == times
+        assert "\x1b[" in text
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", re.sub(r"\x1b\[[0-9;]*m", "", text))

@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psutil
 import pytest
 
-from deploy.embedded import guardian, health, postgres, processes, supervision, systemd
+from deploy.embedded import Stack, guardian, health, postgres, processes, supervision, systemd
+from deploy.embedded.errors import PortTakenError, StackError
 from deploy.embedded.home import Home
+from deploy.embedded.stack import _stopped
 
 HALTED = health._HALTED
 HANGS = "does not answer within 10 s"
@@ -155,10 +158,10 @@ class _Logging(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(
     ("status", "body", "ours"),
-    [(201, b'{"access_token": "x"}', True), (401, b"{}", False), (429, b"{}", True), (200, b"<html>", False), (200, b"{}", False)],
+    [(201, b'{"access_token": "x"}', True), (401, b"{}", False), (429, b"{}", True), (500, b"", True), (200, b"<html>", False)],
 )
-def test_another_program_on_our_port_is_known_by_its_answer(monkeypatch, status, body, ours):
-    """It does not know our password; one that lets us wait, or gives no answer, is asked again."""
+def test_another_password_is_known_by_the_answer(monkeypatch, status, body, ours):
+    """A server that lets us wait, fails, or gives no answer, is asked again."""
     monkeypatch.setattr(_Logging, "answer", (status, body))
     with HTTPServer(("127.0.0.1", 0), _Logging) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -166,6 +169,30 @@ def test_another_program_on_our_port_is_known_by_its_answer(monkeypatch, status,
         assert health.lets_us_in(ui, "admin", "secret", most_s=60.0) is ours
         server.shutdown()
     assert health.lets_us_in(ui, "admin", "secret", most_s=60.0)
+
+
+def test_no_password_goes_to_another_program(home, monkeypatch):
+    """Any user of the machine may listen on a port that our server has left, or has not opened yet."""
+    told = []
+    monkeypatch.setattr(_Logging, "do_POST", lambda self: told.append(self.path) or self.send_error(401))
+    with HTTPServer(("127.0.0.1", 0), _Logging) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (home.path / "ports.json").write_text(json.dumps(asdict(home.ports()) | {"ui": server.server_port}))
+        stack = Stack(home.path)
+        run = supervision.Program(state="RUNNING", pid=os.getpid(), since_s=1.0)
+        monkeypatch.setattr(supervision, "runs", lambda _home, **_more: {"api-server": run})
+        with pytest.raises(StackError, match=r"does not know the password.*users passwd admin"):
+            stack._check_port()
+        assert told == ["/auth/token"]
+        for other in (0, os.getppid()):
+            run = replace(run, pid=other)
+            with pytest.raises(PortTakenError):
+                stack._check_port()
+            with pytest.raises(PortTakenError), stack.airflow() as api:
+                api.dags()
+        server.shutdown()
+    assert told == ["/auth/token"]
+    assert stack._not_ours(most_s=60.0) == ""  # nobody is there: the next start opens it
 
 
 def test_somebody_who_waits_gets_what_is_left_of_two_seconds(monkeypatch):
@@ -221,14 +248,14 @@ def look(self):
     os.getppid = lambda: 1
     raise ExpatError("half an answer")
 
-def up(self, say):
+def begin(self, say):
     if not (self.home.path / "tried").exists():
         (self.home.path / "tried").touch()
         raise KeyError("the first start")
     say("it starts")
 
 supervision.pid = lambda home: os.getppid()
-guardian.Guardian.look, guardian.Stack.up, guardian.AGAIN_S = look, up, 0
+guardian.Guardian.look, guardian.Stack.begin, guardian.AGAIN_S = look, begin, 0
 sys.argv = ["guardian", sys.argv[1]]
 sys.stdin.readline()
 guardian.main()
@@ -243,3 +270,67 @@ guardian.main()
     words = ("ExpatError: half an answer", "the supervisor is gone", "did not start: 'the first start'", "it starts")
     assert sorted(words, key=said.find) == list(words)
     assert all(word in said for word in words)
+
+
+@pytest.fixture
+def main(home, monkeypatch):
+    """The guardian's program, whose watch ends at once: returns what it asked of the stack, and how often, for a state of the scheduler."""
+
+    def run(scheduler, *, fails=None):
+        asked = []
+
+        def start(what, **more):
+            asked.append((what, more))
+            if fails and len(asked) == 1:
+                raise fails
+
+        monkeypatch.setattr(sys, "argv", ["guardian", str(home)])
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.setattr(supervision, "states", lambda _home: {"scheduler": scheduler})
+        monkeypatch.setattr(guardian.Guardian, "watch", lambda _self: asked.append("watch"))
+        monkeypatch.setattr(Stack, "up", lambda _self, _say, **more: start("up", **more))
+        monkeypatch.setattr(Stack, "begin", lambda _self, _say: start("begin"))
+        monkeypatch.setattr(guardian, "AGAIN_S", 0.0)
+        guardian.main()
+        return [one if isinstance(one, str) else one[0] for one in asked]
+
+    return run
+
+
+def test_a_guardian_goes_on_with_the_start_of_one_that_was_killed(main):
+    """It finds what the supervisor has not started yet, and starts it; where all was started, it only watches."""
+    assert main("STOPPED") == ["up", "watch", "begin"]
+    assert main("STOPPED", fails=StackError("the disk is full")) == ["up", "up", "watch", "begin"]
+    for state in ("RUNNING", "STARTING", "BACKOFF", "FATAL"):
+        assert main(state) == ["watch", "begin"]
+
+
+def test_a_new_supervisor_has_a_guardian_from_its_beginning(home, monkeypatch):
+    """So nobody has to come who starts one later; one that runs already is left alone."""
+    asked, running = [], []
+    monkeypatch.setattr(supervision, "is_running", lambda _home: bool(running))
+    monkeypatch.setattr(Stack, "prepare", lambda _self, _say, *, guarded: asked.append(guarded))
+    monkeypatch.setattr(supervision, "start", lambda _home: running.append("supervisor"))
+    Stack(home.path).begin()
+    Stack(home.path).begin()
+    assert asked == [True]
+    assert running == ["supervisor"]
+
+
+def test_a_guardian_whose_port_is_taken_does_not_end_itself(home, main, monkeypatch):
+    """A stop of the stack would stop the guardian first: it kills the supervisor instead, and the next one has another port."""
+    killed = []
+    monkeypatch.setattr(supervision, "pid", lambda _home: 4242)
+    monkeypatch.setattr(guardian, "_kill", killed.append)
+    assert main("STOPPED", fails=PortTakenError("another program")) == ["up", "watch", "begin"]
+    assert killed == [4242]
+    monkeypatch.undo()
+    monkeypatch.setattr(Stack, "status", lambda _self: _stopped([]))
+    monkeypatch.setattr(Stack, "_start", lambda _self, _say: (_ for _ in ()).throw(PortTakenError("another program")))
+    monkeypatch.setattr(Stack, "_stop", lambda _self: killed.append("all"))
+    with pytest.raises(PortTakenError):
+        Stack(home.path).up(by_guardian=True)
+    assert killed == [4242]
+    with pytest.raises(PortTakenError):
+        Stack(home.path).up()
+    assert killed == [4242, "all"]

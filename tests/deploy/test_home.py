@@ -2,12 +2,14 @@
 
 import base64
 import json
+import os
 import socket
 import stat
 from dataclasses import asdict
 
 import pytest
 
+from deploy.embedded import Stack
 from deploy.embedded.home import LOOPBACK, Home, Ports, Secrets, choose_ports, is_free, write_private
 
 
@@ -23,6 +25,13 @@ def test_the_state_folder_is_closed_to_others(home):
     home.secrets()
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
     assert stat.S_IMODE((home.path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_nobody_else_can_hold_up_a_start(home):
+    """The lock is private, too, also in a folder that was there before and that others may enter: who opens it can keep it for ever."""
+    home.path.mkdir(mode=0o755)
+    with Stack(home.path).alone():
+        assert stat.S_IMODE((home.path / "lock").stat().st_mode) == 0o600
 
 
 def test_secrets_are_made_once(home):
@@ -99,3 +108,19 @@ def test_the_state_folder_comes_from_the_environment(monkeypatch, tmp_path):
     assert Home().path == tmp_path / "elsewhere"
     monkeypatch.delenv("ECG_HOME")
     assert Home().path.name == ".ecg"
+
+
+def test_a_power_cut_leaves_the_old_file_or_the_new_one(home, monkeypatch):
+    """What the new name stands for is on the disk before the name is: without its secrets a bucket is lost."""
+    home.secrets()
+    file, on_the_disk = home.path / "secrets.json", []
+
+    def synced(descriptor, sync=os.fsync):
+        sync(descriptor)
+        on_the_disk.append((os.fstat(descriptor).st_size, file.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    old = file.read_bytes()
+    write_private(file, "new")
+    assert on_the_disk == [(3, old)]
+    assert file.read_bytes() == b"new"

@@ -99,6 +99,7 @@ def test_install_and_remove(tmp_path, monkeypatch):
     assert file.read_text() == service.unit(home, "user", user="")
     assert (home.path / service.SETTINGS).stat().st_mode & 0o077 == 0
     assert "ECG_SITES" in (home.path / service.SETTINGS).read_text()
+    assert [path.name for path in home.path.iterdir()] == [service.SETTINGS], "a folder that root makes there is closed to the owner"
     assert service.remove(home, "user")
     assert not service.remove(home, "user")
     assert not file.exists()
@@ -123,11 +124,12 @@ def test_only_the_guardian_starts_with_the_supervisor(tmp_path):
         assert starting == ({"program:guardian"} if guarded else set())
 
 
-def test_a_supervisor_that_hangs_holds_nobody_up(tmp_path):
+def test_a_supervisor_that_hangs_holds_nobody_up(tmp_path, monkeypatch):
     """A question to it ends, and finds no state."""
     home = Home(tmp_path)
     home.create()
     supervision.write_configuration(home)
+    monkeypatch.setattr(supervision, "pid", lambda _home: 4242)
     with closing(socket.socket()) as deaf:
         deaf.bind(("127.0.0.1", home.ports().control))
         deaf.listen()
@@ -141,3 +143,21 @@ def test_a_process_with_the_supervisors_number_is_not_the_supervisor(tmp_path):
         (tmp_path / "supervisor.pid").write_text(f"{other.pid}\n")
         assert supervision.pid(Home(tmp_path)) == 0
         other.send_signal(signal.SIGKILL)
+
+
+def test_the_supervisor_of_another_stack_is_not_ours(tmp_path):
+    """After a power cut it may have got the number that ours had; that of a state folder that was moved is ours still."""
+    homes = Home(tmp_path / "ours"), Home(tmp_path / "theirs")
+    for home in homes:
+        home.create()
+        (home.path / "supervisor.conf").touch()
+    script = "import time; print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script, *supervision.command(homes[1])[2:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as supervisor:
+        supervisor.stdout.readline()
+        for home in homes:
+            (home.path / "supervisor.pid").write_text(f"{supervisor.pid}\n")
+        assert [supervision.pid(home) for home in homes] == [0, supervisor.pid]
+        homes[1].path.rename(tmp_path / "moved")
+        assert supervision.pid(Home(tmp_path / "moved")) == supervisor.pid
+        supervisor.kill()

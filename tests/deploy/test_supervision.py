@@ -32,11 +32,12 @@ def test_no_component_is_given_up_within_a_night(programs):
 
 
 @pytest.fixture
-def dying(tmp_path):
+def dying(tmp_path, monkeypatch):
     """A home whose supervisor dies in the middle of every answer: its header is there, and half of its text."""
     home = Home(tmp_path)
     home.create()
     supervision.write_configuration(home)
+    monkeypatch.setattr(supervision, "pid", lambda _home: 4242)
     half = b"<?xml version='1.0'?><methodResponse><params><param><value><arr"
     with socket.create_server(("127.0.0.1", home.ports().control)) as server:
 
@@ -62,3 +63,16 @@ def test_half_an_answer_is_none(dying):
     with pytest.raises(supervision.UNANSWERED):
         supervision.runs(dying)
     assert supervision.states(dying) == {}
+
+
+def test_the_control_password_goes_to_our_supervisor_only(tmp_path):
+    """While there is none, whoever listens at its port is told nothing."""
+    home = Home(tmp_path)
+    home.create()
+    supervision.write_configuration(home)
+    with socket.create_server(("127.0.0.1", home.ports().control)) as other:
+        assert supervision.states(home) == {}
+        supervision.shut_down(home, timeout_s=60)
+        other.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            other.accept()

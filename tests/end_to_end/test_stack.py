@@ -277,6 +277,6 @@ def test_a_killed_supervisor_comes_back(stack, wait_until):
         commands = [" ".join(process.cmdline()) for process in processes.of_stack(stack.home)]
         return [sum(word in one for one in commands) for word in ("supervisor.supervisord", "deploy.embedded.guardian")]
 
-    wait_until(lambda: all(counted()), "a guardian of the new supervisor")  # which starts last
+    wait_until(lambda: all(counted()), "a guardian of the new supervisor")
     assert counted() == [1, 1]
     assert size_of_kept(stack) == 20 * 1024 * 1024

@@ -303,7 +303,7 @@ def test_a_persons_form_decides(monkeypatch):
     assert maintain_store.form(FORM) == {"days": dict.fromkeys(RULES, 0.0), "dry_run": True, "sample": 7, "due": ()}
 
 
-@pytest.mark.parametrize("retention", ["reports", "reports=soon", "reports=30;staging=30", "=="])
+@pytest.mark.parametrize("retention", ["reports", "reports=soon", "reports=inf", "reports=nan", "reports=30;staging=30", "=="])
 def test_a_retention_that_cannot_be_read_is_refused(monkeypatch, retention):
     """A slip in the setting deletes nothing: the run fails and names the setting."""
     monkeypatch.setenv("ECG_RETENTION", retention)
