@@ -112,7 +112,7 @@ class _StoredArchive:
             return key
         if self._n_bytes != self.size:
             return None
-        self._store.copy(self._key, key)
+        self._store.copy(self._key, key, etag=self._etag)
         now = self._store.info(self._key)
         return key if now is not None and now.etag == self._etag else None
 

@@ -271,8 +271,8 @@ def test_an_archive_that_changed_while_it_was_read_is_left(bucket, files, monkey
     inbox.put_files([("w.zip", zipped({"a.csv": files["inner/rows.csv"]}))])
     copy = ObjectStore.copy
 
-    def replaced(self, source, target):
-        copy(self, source, target)
+    def replaced(self, source, target, **more):
+        copy(self, source, target, **more)
         if source.startswith(keys.INBOX):
             inbox.put_files([("w.zip", zipped({name: files[name] for name in ("a.hea", "a.dat")}))])
 
@@ -281,6 +281,29 @@ def test_an_archive_that_changed_while_it_was_read_is_left(bucket, files, monkey
         manifest = run(bucket, "r1")
     assert (manifest["account"]["received"], manifest["waiting"], manifest["left"]) == (0, ["inbox/w.zip"], 1)
     assert run(bucket, "r2")["account"]["records"] == 1
+
+
+def test_an_archive_that_is_replaced_before_it_is_copied_is_not_kept_under_the_digest_of_the_old_one(bucket, files, monkeypatch):
+    """Else the old one could never come again: other bytes would stand in its place, and every intake fail."""
+    monkeypatch.setattr("ecg_tasks.pipeline.intake.archives._ON_DISK_BYTES", 0)
+    old, new = zipped({"a.csv": files["inner/rows.csv"]}), zipped({name: files[name] for name in ("a.hea", "a.dat")})
+    inbox.put_files([("w.zip", old)])
+    copy = ObjectStore.copy
+
+    def replaced(self, source, target, **more):
+        if source.startswith(keys.INBOX):
+            inbox.put_files([("w.zip", new)])
+        copy(self, source, target, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "copy", replaced)
+        assert ingest_records.plan("r1") == []
+    assert bucket.list_keys(keys.RAW) == []
+    assert run(bucket, "r2")["account"]["records"] == 1
+    inbox.put_files([("w.zip", old)])
+    run(bucket, "r3")
+    kept = {key.split("/")[1]: bucket.get(key) for key in bucket.list_keys(keys.RAW)}
+    assert kept == {hashlib.sha256(data).hexdigest(): data for data in (old, new)}
 
 
 def small_recordings(n: int) -> dict[str, bytes]:
