@@ -179,6 +179,11 @@ class ObjectStore:
             if not self._write(key, data, content_type=content_type, once=True) and not self._holds(key, data):
                 raise _conflict(key)
 
+    def put_new(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> bool:
+        """Write an object where nothing is; returns whether it did. Also of what it wrote itself, with a late answer, it may say no."""
+        with _errors(f"write {key}"):
+            return self._write(key, data, content_type=content_type, once=True)
+
     def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole, whatever stood there: for what is written once only within `forgetting`, or where it is not whole yet."""
         with _errors(f"write {key}"):

@@ -103,6 +103,12 @@ def test_a_long_file_that_is_written_once_is_not_written_over(bucket, monkeypatc
     assert not bucket._client.list_multipart_uploads(Bucket=bucket.bucket).get("Uploads")
 
 
+def test_what_is_new_is_written_where_nothing_is(bucket):
+    """Something that stands there stays, whatever its key."""
+    assert [bucket.put_new("inbox/a.csv", data) for data in (b"one", b"one", b"two")] == [True, False, False]
+    assert bucket.get("inbox/a.csv") == b"one"
+
+
 class Counting:
     """As much of a client as takes an object in parts; it keeps their lengths."""
 

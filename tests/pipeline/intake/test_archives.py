@@ -157,6 +157,27 @@ def test_another_table_of_that_name_stays_beside_it(bucket, make_wfdb):
     assert bucket.list_keys(keys.INBOX) == []
 
 
+def test_a_table_that_comes_while_the_archive_is_read_stays(bucket, make_wfdb, monkeypatch):
+    """It is not written over by the archive's own: the next run finds both, and says that they contradict each other."""
+    inbox.put_files([("w.zip", zipped(make_wfdb("a", seed=1) | {"labels.csv": b"record,label\na,normal\n"}))])
+    opened = opening.open_archive
+
+    def meanwhile(*given, **more):
+        inbox.put_files([("w/labels.csv", b"record,label\na,abnormal\n")])
+        return opened(*given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_tasks.pipeline.intake.archives.open_archive", meanwhile)
+        manifest = run(bucket, "r1")
+    assert (manifest["account"]["received"], manifest["left"]) == (0, 1)
+    assert bucket.get("inbox/w/labels.csv") == b"record,label\na,abnormal\n"
+    manifest = run(bucket, "r2")
+    assert manifest["account"]["records"] == 1
+    assert [one["reason"] for one in manifest["quarantined"]] == ["bad_label"] * 2
+    assert labels_in_force(bucket) == {}
+    assert bucket.list_keys(keys.INBOX) == []
+
+
 @pytest.mark.parametrize("size", [0, 10**9], ids=["streamed", "from the disk"])
 def test_by_itself_no_archive_is_kept(bucket, files, monkeypatch, size):
     """Its bytes hold identifiers: one object has the copies without them, and no name of a member is readable anywhere."""
