@@ -27,6 +27,7 @@ from ecg_tasks.archive.parallel import AT_ONCE, bounded_parallel_map
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
@@ -106,10 +107,10 @@ class ObjectStore:
         """Return a number that is equal for equal stores."""
         return hash((id(self._client), self.bucket))
 
-    def get(self, key: str) -> bytes:
-        """Return the whole content of an object; `MissingObjectError` if it is not there."""
+    def get(self, key: str, *, etag: str = "") -> bytes:
+        """Return the whole content of an object; `MissingObjectError` if it is not there, or has another ``etag`` than is given."""
         with _errors(f"read {key}"):
-            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return self._body(key, etag=etag).read()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
         """Return contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
@@ -142,17 +143,20 @@ class ObjectStore:
         """
         part: dict[str, Any] = {} if end is None and not at else {"Range": f"bytes={at}-{'' if end is None else end - 1}"}
         with _errors(f"read {key}"):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
-        body = answer["Body"]
-        if etag and answer["ETag"].strip('"') != etag:
-            body.close()
-            raise _replaced(key)
+            body = self._body(key, etag=etag, **part)
 
         def pieces() -> Iterator[bytes]:
             with _errors(f"read {key}"):
                 yield from body.iter_chunks(1024 * 1024)
 
         return pieces()
+
+    def _body(self, key: str, *, etag: str, **part: Any) -> "StreamingBody":
+        answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
+        if etag and answer["ETag"].strip('"') != etag:
+            answer["Body"].close()
+            raise _replaced(key)
+        return answer["Body"]
 
     def spool(self, key: str, *, etag: str = "") -> BinaryIO:
         """Return an object's content as an open file: in memory where it is small, else on the disk; it goes when it is used no more."""
