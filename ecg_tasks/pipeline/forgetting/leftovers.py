@@ -9,7 +9,7 @@ from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import QuarantineReason, find
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.names import DagId
-from ecg_tasks.pipeline.forgetting.gone import Gone
+from ecg_tasks.pipeline.forgetting.gone import Gone, file_of
 from ecg_tasks.pipeline.intake import headers
 from ecg_tasks.readers.file_names import header_beside, is_signal, recording_name
 
@@ -104,5 +104,5 @@ def forget_in_quarantine(store: ObjectStore, gone: Gone) -> int:
 
 def is_theirs(name: str, gone: Gone) -> bool:
     """Tell whether a path below the inbox is what they are called; a row of a file is called after it, and signals after their header."""
-    paths = (name, name.rpartition("#")[0] or name, header_beside(name) if is_signal(name) else name)
+    paths = (name, file_of(name), header_beside(name) if is_signal(name) else name)
     return bool(gone.called.intersection(gone.names.shown(recording_name(path)) for path in paths))
