@@ -108,10 +108,12 @@ def _put(bucket: Any, *, Bucket: str, Key: str, Body: Any, ContentType: str, IfN
     return {"ETag": written.etag}
 
 
-def _copy(bucket: Any, *, Bucket: str, Key: str, CopySource: dict[str, str]) -> dict[str, Any]:  # noqa: N803 - as above
+def _copy(bucket: Any, *, Bucket: str, Key: str, CopySource: dict[str, str], CopySourceIfMatch: str = "") -> dict[str, Any]:  # noqa: N803 - as above
     source = CopySource["Key"]
     if CopySource["Bucket"] != Bucket or source == Key or source not in bucket.keys:
         raise _OtherWayError
+    if CopySourceIfMatch and CopySourceIfMatch != bucket.keys[source].etag:  # which moto doesn't look at
+        raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": "the source is another one"}}, "CopyObject")
     server().copy_object(bucket.keys[source], Bucket, Key, storage="STANDARD")
     return {}
 

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -27,6 +27,7 @@ from ecg_tasks.archive.parallel import AT_ONCE, bounded_parallel_map
 from ecg_tasks.errors import MissingObjectError, StoreConflictError, StoreError
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
 
@@ -35,7 +36,7 @@ logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells at every con
 SET_ASIDE_BUCKET = "set-aside."
 """Before our bucket's name: what our own store keeps of it (``deploy.embedded.swift_kept``), for who forgets."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
-_IS_THERE = {"PreconditionFailed", "412"}
+_CONDITION_FAILED = {"PreconditionFailed", "412"}
 _TOO_LARGE_TO_COPY = {"InvalidRequest", "EntityTooLarge"}
 _CONNECTIONS = 8 * AT_ONCE
 """Kept open at most: pages and tasks read by several threads at once, and a connection beyond this is closed after its one request."""
@@ -106,10 +107,10 @@ class ObjectStore:
         """Return a number that is equal for equal stores."""
         return hash((id(self._client), self.bucket))
 
-    def get(self, key: str) -> bytes:
-        """Return the whole content of an object; `MissingObjectError` if it is not there."""
+    def get(self, key: str, *, etag: str = "") -> bytes:
+        """Return the whole content of an object; `MissingObjectError` if it is not there, or has another ``etag`` than is given."""
         with _errors(f"read {key}"):
-            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            return self._body(key, etag=etag).read()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[bytes]:
         """Return contents in the order of ``keys``, a few requests at a time, no further ahead than the taker."""
@@ -142,17 +143,20 @@ class ObjectStore:
         """
         part: dict[str, Any] = {} if end is None and not at else {"Range": f"bytes={at}-{'' if end is None else end - 1}"}
         with _errors(f"read {key}"):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
-        body = answer["Body"]
-        if etag and answer["ETag"].strip('"') != etag:
-            body.close()
-            raise MissingObjectError(f"could not read {_told(key)}: another object is there now")
+            body = self._body(key, etag=etag, **part)
 
         def pieces() -> Iterator[bytes]:
             with _errors(f"read {key}"):
                 yield from body.iter_chunks(1024 * 1024)
 
         return pieces()
+
+    def _body(self, key: str, *, etag: str, **part: Any) -> "StreamingBody":
+        answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
+        if etag and answer["ETag"].strip('"') != etag:
+            answer["Body"].close()
+            raise _replaced(key)
+        return answer["Body"]
 
     def spool(self, key: str, *, etag: str = "") -> BinaryIO:
         """Return an object's content as an open file: in memory where it is small, else on the disk; it goes when it is used no more."""
@@ -176,26 +180,37 @@ class ObjectStore:
             self.replace(key, data, content_type=content_type)
             return
         with _errors(f"write {key}"):
-            try:
-                self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, IfNoneMatch="*")
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in _IS_THERE:
-                    raise
-                if not self._holds(key, data):
-                    raise _conflict(key) from None
+            if not self._write(key, data, content_type=content_type, once=True) and not self._holds(key, data):
+                raise _conflict(key)
+
+    def put_new(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> bool:
+        """Write an object where nothing is; returns whether it did. Also of what it wrote itself, with a late answer, it may say no."""
+        with _errors(f"write {key}"):
+            return self._write(key, data, content_type=content_type, once=True)
 
     def replace(self, key: str, data: bytes | BinaryIO, *, content_type: str = "application/octet-stream") -> None:
         """Write an object whole, whatever stood there: for what is written once only within `forgetting`, or where it is not whole yet."""
         with _errors(f"write {key}"):
+            self._write(key, data, content_type=content_type, once=False)
+        self._forget_versions([key])
+
+    def _write(self, key: str, data: bytes | BinaryIO, *, content_type: str, once: bool) -> bool:
+        """Write an object, ``once``: only where nothing is; returns whether it was written."""
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if once else {}
+        try:
             if not isinstance(data, bytes) and (size := data.seek(0, os.SEEK_END)) > _PUT_AT_ONCE_BYTES:
-                self._put_in_parts(key, data, size, content_type=content_type)
+                self._put_in_parts(key, data, size, content_type=content_type, condition=condition)
             else:
                 if not isinstance(data, bytes):
                     data.seek(0)
-                self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
-        self._forget_versions([key])
+                self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **condition)
+        except ClientError as error:
+            if not once or error.response.get("Error", {}).get("Code") not in _CONDITION_FAILED:
+                raise
+            return False
+        return True
 
-    def _put_in_parts(self, key: str, file: BinaryIO, size: int, *, content_type: str) -> None:
+    def _put_in_parts(self, key: str, file: BinaryIO, size: int, *, content_type: str, condition: Mapping[str, Any]) -> None:
         """Write a long file; nothing is to be seen of it until all of it is there. Memory holds one part."""
         upload = self._client.create_multipart_upload(Bucket=self.bucket, Key=key, ContentType=content_type)["UploadId"]
         parts: list[CompletedPartTypeDef] = []
@@ -205,7 +220,9 @@ class ObjectStore:
             for number in range(1, -(-size // n_bytes) + 1):
                 answer = self._client.upload_part(Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=file.read(n_bytes))
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-            self._client.complete_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+            self._client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
+            )
         except BaseException:
             self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
             raise
@@ -254,10 +271,10 @@ class ObjectStore:
             pages = self._pages("list_objects_v2", Prefix=prefix, Delimiter="/")
             return [found["Prefix"][len(prefix) :].rstrip("/") for page in pages for found in page.get("CommonPrefixes", [])]
 
-    def copy(self, source: str, target: str, *, anew: bool = False) -> None:
+    def copy(self, source: str, target: str, *, anew: bool = False, etag: str = "") -> None:
         """Copy inside the bucket, by the server; what is over 5 GB, which no server copies at once, in parts.
 
-        ``anew``: whatever stands there, as `replace` does.
+        ``anew``: whatever stands there, as `replace` does. A source that has another ``etag`` than is given is not there any more.
 
         Raises
         ------
@@ -265,27 +282,37 @@ class ObjectStore:
             If other bytes stand under a target that is written once. They stay.
         """
         if not anew and not _forgets.get() and keys.written_once(target) and (there := self.info(target)) is not None:
-            if not self._alike(source, there):
+            if not self._alike(source, there, etag=etag):
                 raise _conflict(target)
             return
-        from_there: CopySourceTypeDef = {"Bucket": self.bucket, "Key": source}
+        condition: dict[str, Any] = {"CopySourceIfMatch": f'"{etag}"'} if etag else {}
         with _errors(f"copy {source}"):
             try:
-                self._client.copy_object(Bucket=self.bucket, Key=target, CopySource=from_there)
+                self._copy({"Bucket": self.bucket, "Key": source}, target, condition)
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in _TOO_LARGE_TO_COPY:
-                    raise
-                from boto3.s3.transfer import TransferConfig  # hardly ever needed
+                if etag and error.response.get("Error", {}).get("Code") in _CONDITION_FAILED:
+                    raise _replaced(source) from None
+                raise
 
-                size = self._client.head_object(Bucket=self.bucket, Key=source)["ContentLength"]
-                by_parts = TransferConfig(multipart_chunksize=_part_bytes(size))
-                self._client.copy(from_there, self.bucket, target, Config=by_parts)
+    def _copy(self, source: "CopySourceTypeDef", target: str, condition: dict[str, Any]) -> None:
+        try:
+            self._client.copy_object(Bucket=self.bucket, Key=target, CopySource=source, **condition)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _TOO_LARGE_TO_COPY:
+                raise
+            from boto3.s3.transfer import TransferConfig  # hardly ever needed
 
-    def _alike(self, source: str, other: ObjectInfo) -> bool:
+            size = self._client.head_object(Bucket=self.bucket, Key=source["Key"])["ContentLength"]
+            by_parts = TransferConfig(multipart_chunksize=_part_bytes(size))
+            self._client.copy(source, self.bucket, target, ExtraArgs=condition, Config=by_parts)
+
+    def _alike(self, source: str, other: ObjectInfo, *, etag: str) -> bool:
         """Return whether two objects have the same bytes; read only where their lengths are the same and their ETags are not."""
         found = self.info(source)
         if found is None:
             raise MissingObjectError(_told(f"could not copy {source}: it is not there"))
+        if etag and found.etag != etag:
+            raise _replaced(source)
         return found.size == other.size and (found.etag == other.etag or self.sha256([source]) == self.sha256([other.key]))
 
     def delete(self, key: str) -> None:
@@ -381,7 +408,7 @@ class ObjectStore:
         try:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=b"second", ContentType="text/plain", IfNoneMatch="*")
         except ClientError as error:
-            return error.response.get("Error", {}).get("Code") in _IS_THERE
+            return error.response.get("Error", {}).get("Code") in _CONDITION_FAILED
         except BotoCoreError:
             return False
         finally:
@@ -451,6 +478,10 @@ def _digests(data: bytes | BinaryIO) -> tuple[int, str, str]:
 def _conflict(key: str) -> StoreConflictError:
     told = _told(key)
     return StoreConflictError(f"{told} is there with other bytes; it is written once, so nothing was changed: one of the two is wrong")
+
+
+def _replaced(key: str) -> MissingObjectError:
+    return MissingObjectError(f"could not read {_told(key)}: another object is there now")
 
 
 def _told(text: str) -> str:

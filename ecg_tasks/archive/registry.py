@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -156,10 +156,10 @@ def has_version(store: ObjectStore, recipe: str, version: str) -> bool:
     return store.exists(keys.model_file(recipe, version, SUMS))
 
 
-def read_version(store: ObjectStore, recipe: str, version: str) -> dict[str, bytes]:
-    """Return every file that the version's checksums name, and the checksums."""
+def read_version(store: ObjectStore, recipe: str, version: str, *, only: Collection[str] = ()) -> dict[str, bytes]:
+    """Return every file that the version's checksums name, or ``only`` these of them, and the checksums."""
     sums = store.get(keys.model_file(recipe, version, SUMS))
-    names = list(_sums(sums))
+    names = [name for name in _sums(sums) if not only or name in only]
     found = store.get_many(keys.model_file(recipe, version, name) for name in names)
     return dict(zip(names, found, strict=True)) | {SUMS: sums}
 

@@ -28,9 +28,11 @@ from ecg_tasks.archive.task_log import counted, logged
 from ecg_tasks.archive.workspace import now, open_store, result_key, shared, write_jobs
 from ecg_tasks.errors import ConfigurationError, StoreConflictError
 from ecg_tasks.learning.serving import Classifier
+from ecg_tasks.learning.version import GOLDEN, SPEC, ModelSpec
 from ecg_tasks.names import DagId
 from ecg_tasks.pipeline.champions import synthetic
 from ecg_tasks.pipeline.champions.hand_over import hand_over, obstacle
+from ecg_tasks.pipeline.champions.versions import pictures_of
 from ecg_tasks.pipeline.decided import write_snapshot
 from ecg_tasks.pipeline.monitoring import drift
 from ecg_tasks.pipeline.reports import comparing, coverage, report_builder
@@ -96,7 +98,7 @@ def pin_champion(run_id: str, date: str, scope: str = "new", details: int = 200,
                     if before
                     else f"There is no {name} model yet."
                 )
-            elif load_champion(store, name, champion.version).spec.recipe_digest != get_recipe(name).digest:
+            elif pictures_of(store, name, champion.version) != get_recipe(name).key:
                 notes.append(f"The {name} model {champion.version} reads other pictures than are made now: train a new one.")
             else:
                 champions[name] = PinnedVersion(version=champion.version, since=champion.since)
@@ -239,8 +241,9 @@ def shards_of(store: ObjectStore, results: Iterable[str]) -> list[ClassifiedShar
 
 
 def load_champion(store: ObjectStore, recipe: str, version: str) -> Classifier:
-    """Load a version with all its own checks."""
-    return Classifier.from_files(registry.read_version(store, recipe, version))
+    """Load what a version decides with, with all its own checks: four of its files, a third of its bytes."""
+    network = ModelSpec.from_json(store.get(keys.model_file(recipe, version, SPEC))).network_file
+    return Classifier.from_files(registry.read_version(store, recipe, version, only=(SPEC, GOLDEN, network)))
 
 
 def classify_one(store: ObjectStore, classifier: Classifier, recipe: Recipe, shard: str) -> ClassifiedShard:

@@ -133,7 +133,8 @@ def plan(run_id: str) -> list[str]:
     planned = waiting.plan_of(
         store, tables_at(run), sorted_inbox, work=work, left=left, n_beyond=n_beyond, grace_ended=grace_ended, put_back=put_back
     )
-    planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known), refuses=refuses)
+    newest = max((item.modified for item in (*listed, *opened.loose)), default=at).isoformat()
+    planned = structs.replace(planned, opened=tuple(opened.counts), known=tuple(opened.known), refuses=refuses, newest=newest)
     if not work and (ended or opened.known or sorted_inbox.labels):
         work = [[]]  # whose publication lets the pictures of what was ended be drawn, too
     described = label_tables.stage(

@@ -88,6 +88,27 @@ def test_a_long_file_is_written_in_parts(bucket, monkeypatch):
     assert not bucket._client.list_multipart_uploads(Bucket=bucket.bucket).get("Uploads")
 
 
+def test_a_long_file_that_is_written_once_is_not_written_over(bucket, monkeypatch):
+    """Where it goes in parts, too: the same again is no error, another is refused, and no part of either is left behind."""
+    monkeypatch.setattr(object_store, "_PUT_AT_ONCE_BYTES", 1000)
+    monkeypatch.setattr(object_store, "_PART_BYTES", 5 * 1024 * 1024)
+    data = np.random.default_rng(1).bytes(6 * 1024 * 1024)
+    for _ in range(2):
+        bucket.put("raw/0/a.csv", io.BytesIO(data))
+    assert bucket.info("raw/0/a.csv").etag.endswith("-2")
+    for other in (data[::-1], data[:-1], data[:10]):
+        with pytest.raises(StoreConflictError):
+            bucket.put("raw/0/a.csv", io.BytesIO(other))
+    assert bucket.get("raw/0/a.csv") == data
+    assert not bucket._client.list_multipart_uploads(Bucket=bucket.bucket).get("Uploads")
+
+
+def test_what_is_new_is_written_where_nothing_is(bucket):
+    """Something that stands there stays, whatever its key."""
+    assert [bucket.put_new("inbox/a.csv", data) for data in (b"one", b"one", b"two")] == [True, False, False]
+    assert bucket.get("inbox/a.csv") == b"one"
+
+
 class Counting:
     """As much of a client as takes an object in parts; it keeps their lengths."""
 

@@ -344,6 +344,20 @@ def test_what_headers_said_in_the_inbox_goes_too(store):
     assert headers.MEMO not in store.list_keys(keys.STAGING)
 
 
+def test_what_an_intake_staged_that_gave_up_goes_too(store, make_wfdb):
+    """Its jobs and tables have names as they were dropped, without any id; who waits is taken over by the next run."""
+    again = {f"ward/{name}": data for name, data in make_wfdb("Erika", seed=1).items()}
+    other = {f"ward/{name}": data for name, data in make_wfdb("Clara", seed=9).items()}
+    inbox.put_files([*again.items(), *other.items(), ("ward/labels.csv", b"record,label\nErika,abnormal\nClara,normal\n")])
+    ingest_records.plan("lost")
+    words = {"name": spellings("Erika")}
+    assert {key.split("/")[1] for key in objects_with(store, words) if key.startswith(keys.STAGING)} == {"intake", "ingest_records"}
+    forget(store)
+    assert [key for key in objects_with(store, words) if not key.startswith(keys.INBOX)] == []
+    take_over("next")
+    assert read_manifest(store, IntakeManifest, "next").counts.records == 1
+
+
 def test_what_was_written_over_or_deleted_before_goes_too(store):
     """Versions that a bucket keeps of what tells of them are gone, of keys that are there no more too; those of others stay."""
     _, wanted = told_of(store, ERIKA)

@@ -7,11 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecg_tasks.archive import forgotten, keys, tables
-from ecg_tasks.archive.documents import IntakeManifest, RefusedNames, find, read_manifest
+from ecg_tasks.archive.documents import Forgetting, IntakeManifest, RefusedNames, find, read_manifest
+from ecg_tasks.archive.labelling import labels_in_force
 from ecg_tasks.archive.stored_names import StoredNames
 from ecg_tasks.pipeline import forget_patient, ingest_records
 from ecg_tasks.pipeline.deidentification import bucket
+from ecg_tasks.pipeline.forgetting.gone import Gone, Left
+from ecg_tasks.pipeline.forgetting.leftovers import is_theirs
 from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.readers.file_names import is_label_table
 from ecg_tasks.settings import Settings
 from tests.scanned import objects_with, spellings, unkeyed
 
@@ -88,6 +92,30 @@ def test_what_lay_beside_it_goes_with_it(store):
     kept = [store.get(key) for key in store.list_keys(keys.RAW)]
     assert (f"Anna: {NOTE}".encode() in kept) is (Settings.from_environment().raw_keeps == "as_dropped")
     assert account(store, "first").counts.passed_over == 2
+
+
+@pytest.mark.parametrize("keeps_names", [False, True])
+def test_a_table_goes_whose_rows_name_it_in_their_own_folder(bucket_in, monkeypatch, make_wfdb, keeps_names):
+    """It gives no patient, and where names are digests of paths nothing says where it lay; tables of others stay."""
+    made = bucket_in(monkeypatch, ECG_RAW_KEEPS="as_dropped", ECG_WFDB_GRACE_S="0")
+    if not keeps_names:
+        monkeypatch.delenv("ECG_KEEP_NAMES")
+    drop(make_wfdb, "north", {"north/labels.csv": "record,label\nErika,abnormal\nAnna,normal\n"})
+    (her_id,) = (one for one, said in labels_in_force(made).items() if said.label == "abnormal")
+    others = ["record,label\nAnna,abnormal\n", "record,label\nBerta,normal\n"]
+    drop(make_wfdb, "later", {"north/labels (2).csv": others[0], "later/labels.csv": others[1]}, who=["Berta"])
+    assert len([key for key in made.list_keys(keys.RAW) if is_label_table(key)]) == 3
+    token = forget_patient.ask(made, forget_patient.find_meant(made, record=her_id), who="dpo", why="a mix-up")
+    forget_patient.carry_out("f", token)
+    assert objects_with(made, {"name": spellings("Erika")}) == {}
+    assert sorted(made.get(key).decode() for key in made.list_keys(keys.RAW) if is_label_table(key)) == others
+
+
+def test_a_folder_with_a_number_sign_in_its_name_is_somebody_elses():
+    """What stands behind the sign is the number of a row at the end of a name alone."""
+    meant = Forgetting(token="t", who="dpo", why="asked", when="", what="record", names=("bed",))
+    gone = Gone(forgetting=meant, left=Left(), names=StoredNames(key=b"0" * 32, keep=True), key=b"0" * 32)
+    assert [is_theirs(name, gone) for name in ("bed.hea", "bed.dat", "bed#3", "bed#2/r1.hea", "bed#2/r1.dat")] == [True] * 3 + [False] * 2
 
 
 def test_a_table_about_nobody_else_goes_in_silence(store, make_wfdb):

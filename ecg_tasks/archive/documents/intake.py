@@ -215,6 +215,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     n_waiting : how many there are, or at least are where whole folders were left; None in plans of version 0.1
     all_waiting : key of a table of all of them, where label tables may mean one that ``waiting`` has not
     waiting_for : how many of them wait for what, in words
+    newest : when the newest file came that the run found (ISO 8601): what came later is not its, be it the same bytes; empty in older plans
     needed : keys that stay although a drop of this run has them, because something that waits needs them; None in older plans: all
     left : recordings and files that only lack their turn
     labels : the tables
@@ -233,6 +234,7 @@ class IntakePlan(Document, frozen=True, kw_only=True):
     needed: tuple[str, ...] | None = None
     left: int = 0
     labels: tuple[LabelTableFile, ...] = ()
+    newest: str = ""
     grace_ended: str = ""
     put_back: tuple[str, ...] | None = None
     archives: tuple[str, ...] = ()
@@ -346,7 +348,8 @@ class IntakeManifest(Manifest, frozen=True, kw_only=True):
     """The manifest of an intake; ``waiting`` names the first keys, ``needed`` is None in manifests before there was one: all of these.
 
     Up to a thousand ``inputs`` stand in it. A longer list is a separate Parquet table at the key ``inputs_table``, and ``inputs``
-    is empty; ``quarantined`` likewise. `account_lists` reads both. ``archives`` are those that were opened, each with its sums.
+    is empty; ``quarantined`` likewise. `account_lists` reads both. ``archives`` are those that were opened, each with its sums. ``newest``
+    is that of the plan.
     """
 
     DAG: ClassVar[DagId] = DagId.INGEST_RECORDS
@@ -362,5 +365,6 @@ class IntakeManifest(Manifest, frozen=True, kw_only=True):
     waiting: tuple[str, ...] = ()
     waiting_for: dict[str, int] = msgspec.field(default_factory=dict)
     needed: tuple[str, ...] | None = None
+    newest: str = ""
     left: int = 0
     archives: tuple[ArchiveCounts, ...] = ()

@@ -12,9 +12,11 @@ from ecg_tasks.archive import account_lists, keys, tables
 from ecg_tasks.archive.descriptions import Descriptions
 from ecg_tasks.archive.documents import Forgetting, ForgottenRecord, Input, IntakeManifest, read_manifests
 from ecg_tasks.archive.forgotten import digest_of
+from ecg_tasks.archive.labelling import SOURCE
 from ecg_tasks.archive.object_store import ObjectStore
 from ecg_tasks.archive.record_shards import names_of
 from ecg_tasks.archive.stored_names import StoredNames
+from ecg_tasks.readers.file_names import is_label_table
 
 _ROW = re.compile(r"#\d+$", re.ASCII)
 
@@ -218,7 +220,7 @@ def _with_bytes(store: ObjectStore, forgetting: Forgetting, left: Left) -> Forge
             others |= _digests(line) & wanted
             strangers |= set() if gone.shares(line) else _digests(line) & (of_shared - shared)
     sources = (wanted - others - {""}) | set(forgetting.sources)
-    folders = sources | (of_shared - strangers - {""}) | set(forgetting.folders)
+    folders = sources | (of_shared - strangers - {""}) | _tables_about(store, forgetting.records) | set(forgetting.folders)
     return structs.replace(forgetting, sources=tuple(sorted(sources)), folders=tuple(sorted(folders)))
 
 
@@ -237,6 +239,23 @@ def _lines(store: ObjectStore, gone: Gone) -> Iterator[tuple[Input, bool, Intake
 
 def _digests(line: Input) -> set[str]:
     return {line.source, line.dropped} | {digest for file in line.files for digest in (file.sha256, file.dropped)}
+
+
+def _tables_about(store: ObjectStore, records: Iterable[ForgottenRecord]) -> set[str]:
+    """Return the folders of raw/ with the label tables by which something is known of the records.
+
+    A row may name a record in the table's own folder, whose name is stored nowhere but in digests of whole paths. So a table is found by
+    what labels have of it: what it is called, and when it came.
+    """
+    ids = [one.record_id for one in records]
+    told: set[tuple[str, str]] = set()
+    for data in store.get_many([*store.list_keys(keys.LABELS), *store.list_keys(keys.CLASSES)]):
+        columns = tables.load(data, ["who", "when"], of_records=ids)
+        told.update(zip(columns["who"], columns["when"], strict=True))
+    listed = (one for manifest in read_manifests(store, IntakeManifest) for one in manifest.labels.tables)
+    etags = {one.etag for one in listed if (f"{SOURCE}{one.key.removeprefix(keys.INBOX)}", one.modified) in told}
+    there = (item for item in store.list_objects(keys.RAW) if item.etag in etags) if etags else ()
+    return {item.key.split("/")[1] for item in there if is_label_table(item.key)}
 
 
 def _aliases(store: ObjectStore, records: Mapping[str, ForgottenRecord]) -> set[str]:

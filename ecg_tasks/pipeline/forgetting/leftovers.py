@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from ecg_tasks.archive import keys, tables
 from ecg_tasks.archive.documents import QuarantineReason, find
 from ecg_tasks.archive.object_store import ObjectStore
-from ecg_tasks.pipeline.forgetting.gone import Gone
+from ecg_tasks.names import DagId
+from ecg_tasks.pipeline.forgetting.gone import Gone, file_of
 from ecg_tasks.pipeline.intake import headers
 from ecg_tasks.readers.file_names import header_beside, is_signal, recording_name
 
@@ -65,7 +66,7 @@ def forget_in_inbox(store: ObjectStore, gone: Gone) -> int:
 def forget_on_the_way(store: ObjectStore, gone: Gone) -> int:
     """Delete the jobs and results of runs in which something of theirs stands: no run is at work, and one that failed begins anew.
 
-    What headers said goes whole where anything is kept: it has names as they were dropped, and what waits is read again.
+    What headers said, and what an intake that gave up has staged, goes whole: it has names as they were dropped, and is read again.
     """
     units: dict[str, list[str]] = {}
     for key in store.list_keys(keys.STAGING):
@@ -75,10 +76,16 @@ def forget_on_the_way(store: ObjectStore, gone: Gone) -> int:
     for listed in units.values():
         contents = zip(listed, store.get_many(listed), strict=True)
         theirs = (without(data, gone) is None or not gone.words.isdisjoint(keys.stem(key).split("-")) for key, data in contents)
-        if listed == [headers.MEMO] or any(theirs):
+        if listed == [headers.MEMO] or _is_of_an_intake(listed[0]) or any(theirs):
             store.delete_many(listed)
             n_changed += len(listed)
     return n_changed
+
+
+def _is_of_an_intake(key: str) -> bool:
+    """Tell whether an object is a job, a result or a staged table or shard; notes for the next intake lie one level higher."""
+    is_in_a_run = "/" in key.removeprefix(keys.INTAKES)
+    return key.startswith(f"{keys.STAGING}{DagId.INGEST_RECORDS}/") or (key.startswith(keys.INTAKES) and is_in_a_run)
 
 
 def forget_in_quarantine(store: ObjectStore, gone: Gone) -> int:
@@ -97,5 +104,5 @@ def forget_in_quarantine(store: ObjectStore, gone: Gone) -> int:
 
 def is_theirs(name: str, gone: Gone) -> bool:
     """Tell whether a path below the inbox is what they are called; a row of a file is called after it, and signals after their header."""
-    paths = (name, name.rpartition("#")[0] or name, header_beside(name) if is_signal(name) else name)
+    paths = (name, file_of(name), header_beside(name) if is_signal(name) else name)
     return bool(gone.called.intersection(gone.names.shown(recording_name(path)) for path in paths))

@@ -117,7 +117,7 @@ class _StoredArchive:
             return key
         if self._n_bytes != self.size:
             return None
-        self._store.copy(self._key, key)
+        self._store.copy(self._key, key, etag=self._etag)
         now = self._store.info(self._key)
         return key if now is not None and now.etag == self._etag else None
 
@@ -195,14 +195,15 @@ def _open(
         found.known.append(_known(item, before, keeping=keeping))
         return []
     key = source.keep(names=keeping.names) if keeping.keeps == "as_dropped" else item.key
-    if key is None:
+    tables = None if key is None else _take_out_tables(store, opened, item, there={one.key: one for one in found.loose})
+    if key is None or tables is None:
         found.left.append(item.key)
         return []
     archive = PackedArchive(
         name=name, key=key, etag="" if key.startswith(keys.RAW) else item.etag, source=counts.source, packing=packing.value
     )
     found.counts.append(counts)
-    found.loose.extend(_take_out_tables(store, opened, item, there={one.key: one for one in found.loose}))
+    found.loose.extend(tables)
     batches = list(opened.batches(min_tasks=min_tasks))
     sources = [packed_copies.source_of(archive.source, number, len(batches)) for number in range(len(batches))]
     return [
@@ -262,10 +263,11 @@ def packing_of(archive: PackedArchive) -> Packing:
     return Packing(archive.packing)
 
 
-def _take_out_tables(store: ObjectStore, opened: Opened, item: ObjectInfo, *, there: dict[str, ObjectInfo]) -> list[ObjectInfo]:
+def _take_out_tables(store: ObjectStore, opened: Opened, item: ObjectInfo, *, there: dict[str, ObjectInfo]) -> list[ObjectInfo] | None:
     """Put the label tables of an archive into the inbox, where they wait for their recordings as others do; returns what is there now.
 
     One that differs from what lies there under its name gets a number made of its bytes, so that a second try writes the same.
+    Nothing is written over: None where another one came under its name since the inbox was listed, which the next run knows of.
     """
     folder = f"{keys.INBOX}{packed.name_inside(item.key.removeprefix(keys.INBOX))}/"
     put = []
@@ -274,16 +276,17 @@ def _take_out_tables(store: ObjectStore, opened: Opened, item: ObjectInfo, *, th
             key = f"{keys.INBOX}{checked_path(f'{folder}{path}'.removeprefix(keys.INBOX))}"
         except BadInputError:  # its drop is refused for its path
             continue
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         before = there.get(key)
-        if before is not None and before.etag != hashlib.md5(data, usedforsecurity=False).hexdigest():
+        if before is not None and before.etag != etag:
             number = int(hashlib.sha256(data).hexdigest()[:8], 16)
             key = f"{posixpath.dirname(key)}/labels ({number}){'.csv.gz' if key.casefold().endswith('.gz') else '.csv'}"
             before = there.get(key)
         if before is None:
-            store.put(key, data)
-            now = store.info(key)
-            if now is not None:
-                put.append(now)
+            is_new, now = store.put_new(key, data), store.info(key)
+            if not is_new and (now is None or now.etag != etag):
+                return None
+            put += [] if now is None else [now]
     return put
 
 

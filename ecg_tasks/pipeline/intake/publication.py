@@ -157,6 +157,7 @@ class Account:
             waiting=tuple(map(self._names.in_inbox, waiting.named(planned))),
             waiting_for=planned.waiting_for,
             needed=self._needed,
+            newest=planned.newest,
             left=planned.left,
             shards=tuple(shards),
             quarantined=quarantined,

@@ -50,11 +50,14 @@ class Taken:
 
 
 def get(store: ObjectStore, drop: Drop) -> DropBytes:
-    """Return the bytes of a drop in the inbox by file name, as `reading.read_drops` gets them."""
+    """Return the bytes of a drop in the inbox by file name, as `reading.read_drops` gets them.
+
+    A file that was replaced since the plan is not read: those beside it may be replaced the next moment, and it with them.
+    """
     if drop.reason:
         return None
     try:
-        return {posixpath.basename(file.key.rstrip("/")): store.get(file.key) for file in drop.files}
+        return {posixpath.basename(file.key.rstrip("/")): store.get(file.key, etag=file.etag) for file in drop.files}
     except MissingObjectError as error:
         return error
 
@@ -87,7 +90,7 @@ def take(
             fault = BadInputError(Reason(drop.reason), drop.message)
             source, files = sources.described(store, file_keys, [file.size for file in drop.files], called=names.file)
             return _refused(store, drop, with_digests(outcome, source, files, kept="nothing"), fault=fault, names=names)
-    if not isinstance(contents, Mapping):  # its owner took it back before it was read
+    if not isinstance(contents, Mapping):  # its owner took it back, or replaced it, before it was read
         return Taken(outcome=structs.replace(outcome, fate="gone"))
     put = partial(sources.keep, store)
     if drop.fate == PASSED_OVER:

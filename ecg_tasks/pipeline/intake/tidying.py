@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,10 @@ class TakenFiles:
 def tidy(
     store: ObjectStore, manifest: IntakeManifest, staged: Iterable[str] | None, *, names: StoredNames, taken: TakenFiles | None = None
 ) -> None:
-    """Remove what was taken from the inbox unless it changed since or something waiting needs it; then what was staged.
+    """Remove what was taken from the inbox unless it was put again since or something waiting needs it; then what was staged.
+
+    The same bytes, too: who puts a recording again that was mended puts again what belongs to it, as its label table, and that may be as
+    it was before.
 
     A run whose jobs and results are all there is not over, so they go last. ``staged`` is None where it is not known what is left,
     ``taken`` where the account is still to be read for it.
@@ -63,7 +67,8 @@ def tidy(
         taken = TakenFiles(_needed(manifest), names)
         taken.add(account_lists.inputs(store, manifest))
     digests = taken.with_tables(manifest.labels.tables)
-    gone = _unchanged(digests, store.list_objects(keys.INBOX), names, needed=_needed(manifest))
+    there = (item for item in store.list_objects(keys.INBOX) if not _is_newer(item, manifest.newest))
+    gone = _unchanged(digests, there, names, needed=_needed(manifest))
     if staged is None:
         left = [*store.list_keys(keys.staging(DAG, manifest.run, "")), *store.list_keys(keys.intake(manifest.run, ""))]
         staged = sorted(left, key=lambda key: "/results/" in key)
@@ -76,6 +81,11 @@ def tidy(
 
 def _needed(manifest: IntakeManifest) -> set[str]:
     return set(manifest.waiting if manifest.needed is None else manifest.needed)
+
+
+def _is_newer(item: ObjectInfo, newest: str) -> bool:
+    """Tell whether a file came after the newest that a run found, to the second: of one request a server may tell more than of another."""
+    return bool(newest) and int(item.modified.timestamp()) > int(datetime.fromisoformat(newest).timestamp())
 
 
 def _unchanged(taken: NDArray[np.bytes_], listed: Iterable[ObjectInfo], names: StoredNames, *, needed: Collection[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 
 import pytest
 
@@ -153,3 +154,26 @@ def test_where_nothing_can_serve_records_wait(served, beat_rows, heartbeat_csv, 
     assert notes[0].endswith(f"{registry.DAMAGED}.")
     assert deciders <= {""}
     assert get_json(served, page.replace("index.html", "summary.json"))["counts"]["pending"] == 3
+
+
+def test_a_run_reads_a_version_whole_once_and_each_task_what_it_decides_with(served, beat_rows, heartbeat_csv, monkeypatch):
+    """The files of a champion are many, most of them for people: the pin compares all of them once, before it is used."""
+    whole = registry.read_version(served, RECIPE, CHAMPION)
+    asked = Counter()
+    get = ObjectStore.get
+
+    def counting(self, key, **more):
+        if key.startswith(keys.model_file(RECIPE, CHAMPION, "")):
+            asked[key.rpartition("/")[2]] += 1
+        return get(self, key, **more)
+
+    monkeypatch.setattr(ObjectStore, "get", counting)
+    inbox.put_files([("beats.csv", heartbeat_csv(beat_rows(3, seed=9)))])
+    ingest_records.publish("r", [ingest_records.ingest_batch(job) for job in ingest_records.plan("r")])
+    render_spectrograms.publish("r", [render_spectrograms.render_shard(job) for job in render_spectrograms.plan("r")])
+    pin = classify_records.pin_champion("r", date="2026-01-02")
+    assert asked == dict.fromkeys(whole, 1) | {"model.json": 3}
+    (job,) = classify_records.plan(pin)
+    asked.clear()
+    classify_records.classify_shard(job)
+    assert asked == {"SHA256SUMS": 1, "model.json": 2, "golden.npz": 1, NETWORK: 1}

@@ -195,6 +195,27 @@ def test_another_table_of_that_name_stays_beside_it(bucket, make_wfdb):
     assert bucket.list_keys(keys.INBOX) == []
 
 
+def test_a_table_that_comes_while_the_archive_is_read_stays(bucket, make_wfdb, monkeypatch):
+    """It is not written over by the archive's own: the next run finds both, and says that they contradict each other."""
+    inbox.put_files([("w.zip", zipped(make_wfdb("a", seed=1) | {"labels.csv": b"record,label\na,normal\n"}))])
+    opened = opening.open_archive
+
+    def meanwhile(*given, **more):
+        inbox.put_files([("w/labels.csv", b"record,label\na,abnormal\n")])
+        return opened(*given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ecg_tasks.pipeline.intake.archives.open_archive", meanwhile)
+        manifest = run(bucket, "r1")
+    assert (manifest["account"]["received"], manifest["left"]) == (0, 1)
+    assert bucket.get("inbox/w/labels.csv") == b"record,label\na,abnormal\n"
+    manifest = run(bucket, "r2")
+    assert manifest["account"]["records"] == 1
+    assert [one["reason"] for one in manifest["quarantined"]] == ["bad_label"] * 2
+    assert labels_in_force(bucket) == {}
+    assert bucket.list_keys(keys.INBOX) == []
+
+
 @pytest.mark.parametrize("size", [0, 10**9], ids=["streamed", "from the disk"])
 def test_by_itself_no_archive_is_kept(bucket, files, monkeypatch, size):
     """Its bytes hold identifiers: one object has the copies without them, and no name of a member is readable anywhere."""
@@ -309,8 +330,8 @@ def test_an_archive_that_changed_while_it_was_read_is_left(bucket, files, monkey
     inbox.put_files([("w.zip", zipped({"a.csv": files["inner/rows.csv"]}))])
     copy = ObjectStore.copy
 
-    def replaced(self, source, target):
-        copy(self, source, target)
+    def replaced(self, source, target, **more):
+        copy(self, source, target, **more)
         if source.startswith(keys.INBOX):
             inbox.put_files([("w.zip", zipped({name: files[name] for name in ("a.hea", "a.dat")}))])
 
@@ -319,6 +340,29 @@ def test_an_archive_that_changed_while_it_was_read_is_left(bucket, files, monkey
         manifest = run(bucket, "r1")
     assert (manifest["account"]["received"], manifest["waiting"], manifest["left"]) == (0, ["inbox/w.zip"], 1)
     assert run(bucket, "r2")["account"]["records"] == 1
+
+
+def test_an_archive_that_is_replaced_before_it_is_copied_is_not_kept_under_the_digest_of_the_old_one(bucket, files, monkeypatch):
+    """Else the old one could never come again: other bytes would stand in its place, and every intake fail."""
+    monkeypatch.setattr("ecg_tasks.pipeline.intake.archives._ON_DISK_BYTES", 0)
+    old, new = zipped({"a.csv": files["inner/rows.csv"]}), zipped({name: files[name] for name in ("a.hea", "a.dat")})
+    inbox.put_files([("w.zip", old)])
+    copy = ObjectStore.copy
+
+    def replaced(self, source, target, **more):
+        if source.startswith(keys.INBOX):
+            inbox.put_files([("w.zip", new)])
+        copy(self, source, target, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "copy", replaced)
+        assert ingest_records.plan("r1") == []
+    assert bucket.list_keys(keys.RAW) == []
+    assert run(bucket, "r2")["account"]["records"] == 1
+    inbox.put_files([("w.zip", old)])
+    run(bucket, "r3")
+    kept = {key.split("/")[1]: bucket.get(key) for key in bucket.list_keys(keys.RAW)}
+    assert kept == {hashlib.sha256(data).hexdigest(): data for data in (old, new)}
 
 
 def small_recordings(n: int) -> dict[str, bytes]:
