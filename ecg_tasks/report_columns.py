@@ -80,7 +80,8 @@ class Column:
 
 
 _MEASURED = {
-    "rate_bpm": "Heart rate in beats a minute, from the median R-R interval of the first ten seconds that could be read.",
+    "rate_bpm": "Heart rate in beats a minute, from the median R-R interval of the first ten seconds that could be read. Beats less than"
+    " 0.3 s apart count as one: above 195 a minute it may be half of what it is.",
     "pr_ms": "PR interval of the median beat in ms; none where no P wave repeats.",
     "qrs_ms": "QRS duration of the median beat in ms, from the earliest begin to the latest end over all leads.",
     "qt_ms": "QT interval of the median beat in ms.",

@@ -142,7 +142,7 @@ def _show_figures(found: "Assessment") -> None:
         if isnan(figure.value):
             table.add_row(FIGURE_TITLES[name], "not defined", "", "")
         else:
-            table.add_row(FIGURE_TITLES[name], f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}", figure.method)
+            table.add_row(FIGURE_TITLES[name], f"{figure.value:.3f}", figure.ends(), figure.method)
     console().print(table)
     cells = shown.confusion
     say(

@@ -45,7 +45,16 @@ class Interval:
         """Return the figure as a report prints it."""
         if np.isnan(self.value):
             return "not defined"
-        return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+        ends = self.ends(digits)
+        return f"{self.value:.{digits}f} ({ends if np.isfinite(self.low) else f'interval {ends}'})"
+
+    def ends(self, digits: int = 3) -> str:
+        """Return the interval alone; it is not defined for one patient alone, whatever the value.
+
+        >>> Interval(0.5, float("nan"), float("nan")).ends()
+        'not defined'
+        """
+        return f"{self.low:.{digits}f} to {self.high:.{digits}f}" if np.isfinite([self.low, self.high]).all() else "not defined"
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -84,7 +93,7 @@ def bootstrap(
 
     Returns
     -------
-    ndarray, shape (n_resamples,) or (n_resamples, n_figures)
+    ndarray, shape (n_resamples,) or (n_resamples, n_figures); nan for one group alone, whose resamples are all the same
 
     References
     ----------
@@ -102,7 +111,8 @@ def bootstrap(
     for start in range(0, n_resamples, chunk):
         draws = _draws(rng, n_groups, min(chunk, n_resamples - start))
         parts.append(statistic(draws[:, group_of].astype(np.float64)))
-    return np.concatenate(parts)
+    found = np.concatenate(parts)
+    return found if n_groups > 1 else np.full_like(found, np.nan)
 
 
 def drawings(n_groups: int, *, seed: int, n_resamples: int) -> Iterator[NDArray[np.integer]]:

@@ -142,9 +142,10 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate calibrated record probabilities by every figure, with 95 % intervals by bootstrap over patients.
 
-    A proportion within ``NEAR_THE_EDGE`` of 0 or 1 gets Wilson's interval instead, counted over the patients (not the
-    records) that it was measured on, so that several records of a patient do not narrow it; the AUROC gets Newcombe's, and
-    the average precision is taken for a proportion of the abnormal (Boyd, Eng and Page, ECML PKDD 2013).
+    A proportion within ``NEAR_THE_EDGE`` of 0 or 1, or of one patient, gets Wilson's interval instead, counted over the
+    patients (not the records) that it was measured on, so that several records of a patient do not narrow it; the AUROC
+    gets Newcombe's, and the average precision is taken for a proportion of the abnormal (Boyd, Eng and Page, ECML PKDD
+    2013).
 
     Parameters
     ----------
@@ -271,14 +272,19 @@ _MEASURED_ON = {
 
 
 def _intervals(values: NDArray[np.float64], resampled: NDArray[np.float64], n_patients_of: Callable[[str], int]) -> dict[str, Interval]:
-    """Return the figures, shape (13,), with their intervals by resamples, shape (n_resamples, 13), or near 0 and 1 by formula."""
+    """Return the figures, shape (13,), with their intervals by resamples, shape (n_resamples, 13).
+
+    Near 0 and 1, and of one patient, whose resamples are all the same, they come from a formula.
+    """
     intervals = {}
+    n_abnormal, n_normal = n_patients_of("abnormal"), n_patients_of("normal")
     for column, name in enumerate(FIGURES):
         value = float(values[column])
-        if name == "auroc" and near_the_edge(value):
-            intervals[name] = newcombe(value, n_abnormal=n_patients_of("abnormal"), n_normal=n_patients_of("normal"))
-        elif name in _MEASURED_ON and near_the_edge(value):
-            intervals[name] = wilson(value, n_patients_of(_MEASURED_ON[name]))
+        n = n_patients_of(_MEASURED_ON[name]) if name in _MEASURED_ON else 0
+        if name == "auroc" and (near_the_edge(value) or min(n_abnormal, n_normal) == 1):
+            intervals[name] = newcombe(value, n_abnormal=n_abnormal, n_normal=n_normal)
+        elif name in _MEASURED_ON and (near_the_edge(value) or n == 1):
+            intervals[name] = wilson(value, n)
         else:
             intervals[name] = percentile_interval(value, resampled[:, column])
     return intervals

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ecg_tasks.archive import keys, tables
@@ -57,7 +58,7 @@ def others(store: ObjectStore, this: StoredRecord) -> list[OtherRecording]:
         if earlier is None and mine and received[record_id] and mine != received[record_id]:
             earlier = received[record_id] < mine
         found.append(OtherRecording(record_id=record_id, name=row["name"], recorded=row["recorded"], is_earlier=earlier))
-    return sorted(found, key=lambda one: (one.is_earlier is True, one.is_earlier is None, one.recorded or ""), reverse=True)
+    return sorted(found, key=lambda one: (one.is_earlier is True, one.is_earlier is None, _in_utc(one.recorded or "")), reverse=True)
 
 
 def _received(catalog: Catalog, this: StoredRecord) -> dict[str, int]:
@@ -89,11 +90,23 @@ def _is_before(one: str | None, other: str | None) -> bool | None:
 
     >>> _is_before("2019", "2024-05-03"), _is_before("2024", "2024-05-03"), _is_before(None, "2024")
     (True, None, None)
+    >>> _is_before("2024-05-03T10:11:12+02:00", "2024-05-03T09:30:00+00:00")
+    True
     """
     if not one or not other:
         return None
+    if _has_zone(one) and _has_zone(other):
+        one, other = _in_utc(one), _in_utc(other)
     size = min(len(one), len(other), len("2024-05-03T10:11:12"))
     return None if one[:size] == other[:size] else one[:size] < other[:size]
+
+
+def _has_zone(recorded: str) -> bool:
+    return "T" in recorded and datetime.fromisoformat(recorded).tzinfo is not None
+
+
+def _in_utc(recorded: str) -> str:
+    return datetime.fromisoformat(recorded).astimezone(UTC).isoformat() if _has_zone(recorded) else recorded
 
 
 def nearest(found: Iterable[OtherRecording]) -> OtherRecording | None:

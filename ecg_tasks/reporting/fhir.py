@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from ecg_tasks.labels import RESEARCH_USE, ClassDecision, Decision
 from ecg_tasks.signals.measurements import reasons
+from ecg_tasks.signals.record import OLDEST_AGE
 
 RELEASES = ("R5", "R4B")
 RECORDS_PER_BUNDLE = 1000
@@ -204,7 +205,8 @@ def _effective(row: Mapping[str, Any]) -> dict[str, str]:
 def _recording(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what is known of the person and of how the recording was made, as components."""
     if row["age"] is not None:
-        years = {"value": row["age"], "unit": "a", "system": UCUM, "code": "a"}
+        older = {"comparator": ">="} if row["age"] == OLDEST_AGE else {}  # it stands for all who are older, too
+        years = {"value": row["age"], **older, "unit": "a", "system": UCUM, "code": "a"}
         yield {"code": _concept(LOINC, "30525-0", "Age"), "valueQuantity": years}
     if row["sex"]:
         sex = _concept("http://hl7.org/fhir/administrative-gender", row["sex"], row["sex"].capitalize())

@@ -69,7 +69,7 @@ def arrangements(leads: Sequence[str], *, seconds: float) -> tuple[Arrangement, 
     """Return the layouts that a recording can be drawn in, the usual one first.
 
     Twelve leads in four columns with a rhythm strip, in two, or one below the other; leads beyond the twelve have rows of their own.
-    Fewer leads stand one below the other, or in two columns.
+    Fewer leads stand one below the other, or in two columns, which come first where so many rows would not fit the sheet.
     """
     n = len(leads)
     below = Arrangement(columns=1, title=f"{n}×1", rows=tuple((_whole(lead),) for lead in range(n)))
@@ -80,7 +80,8 @@ def arrangements(leads: Sequence[str], *, seconds: float) -> tuple[Arrangement, 
         two = Arrangement(columns=2, title="6×2", rows=(*_columns(grid, 2), *extra))
         found = [four, two, below]
     elif n >= 4:  # noqa: PLR2004 - two columns of two
-        found = [below, Arrangement(columns=2, title=f"{-(-n // 2)}×2", rows=_columns(range(n), 2))]
+        two = Arrangement(columns=2, title=f"{-(-n // 2)}×2", rows=_columns(range(n), 2))
+        found = [below, two] if _least_height(below) <= SHEET_MM else [two, below]
     else:
         found = [below]
     return tuple(one for one in found if one.columns == 1 or seconds / one.columns >= COLUMN_S)
@@ -110,7 +111,8 @@ def room(row: Sequence[Piece], fitted: Fitted) -> tuple[float, float]:
 def fit(samples: NDArray[np.floating], arrangement: Arrangement) -> tuple[NDArray[np.floating], Fitted]:
     """Return samples about each lead's median, the largest amplitude at which this layout fits the sheet, and how far each lead may go.
 
-    Only what is outside of a lead's usual range is cut off: where it goes very far, and where the sheet would be too small else.
+    Only what is outside of a lead's usual range is cut off: where it goes very far, and where the sheet would be too small else. Where
+    there are more rows than the sheet holds, they take no more than the least that rows take.
 
     Parameters
     ----------
@@ -124,17 +126,18 @@ def fit(samples: NDArray[np.floating], arrangement: Arrangement) -> tuple[NDArra
         if end > start:
             part = samples[:, start:end]
             whole[:, :, place] = np.maximum([part.max(axis=1), -part.min(axis=1)], 0)
+    sheet = max(SHEET_MM, _least_height(arrangement))
     gain, is_usual_shown = GAINS_MM_MV[-1], False
     for tried in GAINS_MM_MV:
         taken = np.minimum(whole, usual) * tried
-        if _tallest(arrangement, taken) <= TALLEST_MM and _height(arrangement, taken, tried) <= SHEET_MM:
+        if _tallest(arrangement, taken) <= TALLEST_MM and _height(arrangement, taken, tried) <= sheet:
             gain, is_usual_shown = tried, True
             break
     at_least = usual * gain if is_usual_shown else np.zeros_like(usual)
     highest = HIGHEST_MM
     while True:
         taken = np.minimum(whole * gain, np.maximum(at_least, highest))
-        if highest <= 0 or _height(arrangement, taken, gain) <= SHEET_MM:
+        if highest <= 0 or _height(arrangement, taken, gain) <= sheet:
             break
         highest -= 1
     return samples, Fitted(gain=gain, up=taken[0], down=taken[1])
@@ -151,6 +154,12 @@ def part_ends(n_samples: int) -> list[int]:
 
 def _height(arrangement: Arrangement, taken: NDArray[np.float64], gain: float) -> float:
     return baselines(arrangement, Fitted(gain=gain, up=taken[0], down=taken[1]))[1]
+
+
+def _least_height(arrangement: Arrangement) -> float:
+    """Return the height of the paper where no lead goes anywhere, mm."""
+    n_leads = 1 + max(one.lead for row in arrangement.rows for one in row)
+    return _height(arrangement, np.zeros((2, n_leads, PARTS)), GAINS_MM_MV[0])
 
 
 def _tallest(arrangement: Arrangement, taken: NDArray[np.float64]) -> float:

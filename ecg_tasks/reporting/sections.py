@@ -106,7 +106,7 @@ def figure_lines(figures: Mapping[str, Interval]) -> list[dict[str, str | Markup
         {
             "title": FIGURE_TITLES.get(name, name.replace("_", " ")),
             "value": f"{interval.value:.3f}" if np.isfinite(interval.value) else "not defined",
-            "interval": f"{interval.low:.3f} to {interval.high:.3f}" if np.isfinite([interval.low, interval.high]).all() else "not defined",
+            "interval": interval.ends(),
             "drawing": draw_interval(interval),
         }
         for name, interval in figures.items()

@@ -72,7 +72,8 @@ def _rr_s(leads: NDArray[np.float32], *, fs: float) -> list[float]:
     if leads.shape[1] < MIN_STRETCH_S * fs or fs <= 2 * QRS_HZ[1]:
         return [float("nan")] * len(leads)
     energy = np.diff(filters.between(leads, QRS_HZ, fs=fs)) ** 2
-    steepness = np.sqrt(uniform_filter1d(energy, max(1, round(0.12 * fs)), mode="constant"))
+    mean = uniform_filter1d(energy, max(1, round(0.12 * fs)), mode="constant")
+    steepness = np.sqrt(np.maximum(mean, 0))  # it runs, so that rounding leaves less than nothing where the lead is flat
     heights = 0.4 * percentile_along(steepness, 98)
     peaks = filters.peaks_of_rows(steepness, distance=max(1, round(REFRACTORY_S * fs)), heights=heights)
     return [middle_of(np.diff(one)) / fs if one.size > 1 else float("nan") for one in peaks]

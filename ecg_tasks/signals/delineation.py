@@ -95,19 +95,21 @@ class Bounds:
     t_off_s: float | None
 
 
-def bounds(beats: Sequence[TypicalBeat]) -> list[Bounds]:
-    """Find the bounds of the waves of beats that have one rate and length, each as it would be alone."""
+def bounds(beats: Sequence[TypicalBeat]) -> list[Bounds | None]:
+    """Find the bounds of the waves of beats that have one rate and length, each as it would be alone; None where nothing moves."""
     if not beats:
         return []
     batch = _Batch(beats)
     stimulus = _stimulus(batch)
     on, off = _qrs(batch, _without(batch.median, stimulus))
+    moves = ~np.isnan(on + off)
+    on, off = np.where(moves, on, 0.0), np.where(moves, off, 0.0)
     on = np.where(stimulus < 0, on, np.minimum(on, (stimulus - batch.r_peak - 1) / batch.fs))
     t_off = _t_off(batch, on, off)
     p_on = _p_on(batch, on, np.where(np.isnan(t_off), 0.0, t_off))
     return [
-        Bounds(p_on_s=None if isnan(p) else p, qrs_on_s=q, qrs_off_s=j, t_off_s=None if isnan(t) else t)
-        for p, q, j, t in zip(*(one.tolist() for one in (p_on, on, off, t_off)), strict=True)
+        Bounds(p_on_s=None if isnan(p) else p, qrs_on_s=q, qrs_off_s=j, t_off_s=None if isnan(t) else t) if is_beat else None
+        for is_beat, p, q, j, t in zip(*(one.tolist() for one in (moves, p_on, on, off, t_off)), strict=True)
     ]
 
 
@@ -385,7 +387,8 @@ def _flat(
 ) -> NDArray[np.float64]:
     """Return the place, between samples, where the speed falls to a level on the way from ``start`` to ``stop``; else the flattest one.
 
-    ``before`` are the samples of the beat before the first one here, from which places count.
+    It is NaN where the speed is zero all the way. ``before`` are the samples of the beat before the first one here, from which places
+    count.
     """
     at, step = np.arange(speed.shape[1]), np.where(stop < start, -1, 1)
     way = (at >= np.minimum(start, stop)[:, None]) & (at <= np.maximum(start, stop)[:, None])
@@ -394,5 +397,6 @@ def _flat(
     found = below.any(axis=1).nonzero()[0]
     near = np.where(step < 0, _last(below), _first(below))[found]
     here, beside = speed[found, near], speed[found, near - step[found]]
-    place[found] = before + near - step[found] * ((level[found] - here) / (beside - here))
+    share = np.divide(level[found] - here, beside - here, out=np.full(len(found), np.nan), where=beside != here)
+    place[found] = before + near - step[found] * share
     return place

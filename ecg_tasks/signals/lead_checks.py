@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ecg_tasks.signals.flags import Flag
 from ecg_tasks.signals.limb_leads import FROM_I_AND_II, LIMB_LEADS
 from ecg_tasks.signals.middle import median_along
-from ecg_tasks.signals.preparing import Prepared, prepare
+from ecg_tasks.signals.preparing import MIN_STRETCH_S, Prepared, fill, prepare
 from ecg_tasks.signals.record import STANDARD_LEADS, Record
 
 LOOKED_AT_S = 60.0
@@ -90,7 +90,8 @@ def leads_checked(records: Sequence[Record]) -> list[LeadFindings]:
 def check_leads(ready: Sequence[Prepared]) -> list[LeadFindings]:
     """Look for leads that cannot be what their names say; recordings of one lead have little to look at.
 
-    Recordings of one rate, length and leads go together, and each gets what it gets alone.
+    Recordings of one rate, length and leads go together, and each gets what it gets alone. A gap of one limb lead counts as one of all
+    leads where five seconds are left: filled in that lead alone, it would contradict the others.
     """
     found = [LeadFindings()] * len(ready)
     alike: dict[tuple[float, int, tuple[str, ...], tuple[str, ...]], list[int]] = defaultdict(list)
@@ -99,11 +100,21 @@ def check_leads(ready: Sequence[Prepared]) -> list[LeadFindings]:
         if leads and not one.record.is_heartbeat:
             alike[one.record.fs, min(one.record.n_samples, round(LOOKED_AT_S * one.record.fs)), leads, one.derived].append(at)
     for (fs, n_samples, leads, derived), places in alike.items():
-        records = [ready[at].record for at in places]
-        samples = np.stack([one.samples[[one.leads.index(lead) for lead in leads], :n_samples] for one in records])
+        samples = np.stack([_samples(ready[at], leads, n_samples) for at in places])
         for at, findings in zip(places, _found(samples, fs=fs, leads=leads, derived=derived), strict=True):
             found[at] = findings
     return found
+
+
+def _samples(ready: Prepared, leads: tuple[str, ...], n_samples: int) -> NDArray[np.float32]:
+    """Return the first samples of these leads, shape (n_leads, n_samples), with straight lines in all where a limb lead has a gap."""
+    samples = ready.record.samples[[ready.record.leads.index(lead) for lead in leads], :n_samples]
+    if masks := [ready.gaps[lead][:n_samples] for lead in LIMB_LEADS if lead in ready.gaps]:
+        valid = ~np.logical_or.reduce(masks)
+        if np.count_nonzero(valid) >= MIN_STRETCH_S * ready.record.fs:
+            for row in samples:
+                fill(row, valid)
+    return samples
 
 
 def _found(samples: NDArray[np.float32], *, fs: float, leads: tuple[str, ...], derived: Sequence[str]) -> Iterator[LeadFindings]:

@@ -181,7 +181,8 @@ def _measured(records: Sequence[Record]) -> list[MeasuredBeat | NotMeasurable]:
         beats = typical_beats([one.samples for one in stretches.values()], fs=fs)
         waves = iter(bounds([beat for beat in beats if beat is not None]))
         for (index, stretch), beat in zip(stretches.items(), beats, strict=True):
-            found[index] = NotMeasurable.FEW_BEATS if beat is None else _of_beat(stretch, beat, next(waves))
+            at = None if beat is None else next(waves)
+            found[index] = NotMeasurable.FEW_BEATS if beat is None or at is None else _of_beat(stretch, beat, at)
     return [found[index] for index in range(len(records))]
 
 

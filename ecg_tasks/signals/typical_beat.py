@@ -206,11 +206,13 @@ def _level(shapes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _alike(level: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which beats are like the beat that most are like, shape (n_rows, n_beats)."""
+    """Tell which beats are like the beat that most are like, shape (n_rows, n_beats); the first one where all are flat."""
     flat = level.swapaxes(2, 3).reshape(*level.shape[:2], -1)
     flat = flat / (np.sqrt((flat**2).sum(axis=2, keepdims=True)) + 1e-12)
     alike = flat @ flat.swapaxes(1, 2) >= ALIKE
-    return np.asarray(alike[np.arange(len(alike)), alike.sum(axis=2).argmax(axis=1)])
+    chosen = alike[np.arange(len(alike)), alike.sum(axis=2).argmax(axis=1)]
+    chosen[~chosen.any(axis=1), 0] = True
+    return np.asarray(chosen)
 
 
 def _medians(shapes: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.float32]:

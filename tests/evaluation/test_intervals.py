@@ -119,6 +119,13 @@ def test_undefined_figures_stay_undefined():
     assert np.isnan(wilson(float("nan"), 0).low)
 
 
+def test_one_patient_does_not_tell_how_others_vary():
+    """All resamples of one patient are the same: there is no interval, and the text says so."""
+    found = percentile_interval(0.25, bootstrap(lambda weights: weights.mean(axis=1), ["a", "a"], seed=0))
+    assert np.isnan([found.low, found.high]).all()
+    assert (found.text(), found.ends()) == ("0.250 (interval not defined)", "not defined")
+
+
 def test_interval_holds_its_value():
     """A resampled figure that lies wholly above the value still gives an interval that holds it."""
     found = percentile_interval(0.1, np.array([0.2, 0.3, np.nan]))

@@ -79,6 +79,18 @@ def test_perfect_proportions_get_wilsons_interval():
     assert copied.auroc == found.auroc
 
 
+def test_one_patient_is_no_certainty():
+    """Resamples of one patient, or of one abnormal patient among others, are alike: the interval is the formula's, or there is none."""
+    labels, probabilities = [1, 1, 0, 0, 0, 0], [0.2, 0.9, 0.1, 0.8, 0.3, 0.4]
+    found = evaluate(labels, probabilities, ["a"] * 6, threshold=0.5, seed=0, n_resamples=100)
+    assert found.sensitivity == intervals.wilson(0.5, 1)
+    assert found.auroc == intervals.newcombe(0.625, n_abnormal=1, n_normal=1)
+    assert np.isnan([found.brier.low, found.brier.high]).all()
+    among_others = evaluate(labels, probabilities, ["a", "a", "b", "c", "d", "e"], threshold=0.5, seed=0, n_resamples=100)
+    assert among_others.sensitivity == intervals.wilson(0.5, 1)
+    assert among_others.brier.low < among_others.brier.value < among_others.brier.high
+
+
 def test_roundtrip_through_json(case):
     """An evaluation, nan included, is the same after JSON without any NaN in the text."""
     labels, probabilities, groups = case

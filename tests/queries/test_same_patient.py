@@ -50,6 +50,20 @@ def test_the_latest_earlier_one_comes_first_and_nobody_elses_at_all(bucket, put)
     assert same_patient.nearest([one for one in found if not one.is_earlier]) is None
 
 
+def test_a_time_zone_counts(bucket, put):
+    """Half past nine in London is later than ten o'clock in Paris of the same day; without a zone, clocks are compared as they stand."""
+    ids = put(
+        {
+            "this": (ME, "2024-05-03T09:30:00+00:00"),
+            "a quarter before": (ME, "2024-05-03T09:15:00+00:00"),
+            "half an hour before": (ME, "2024-05-03T11:00:00+02:00"),
+            "after": (ME, "2024-05-03T09:00:00-05:00"),
+            "no zone": (ME, "2024-05-03T09:40:00"),
+        }
+    )
+    assert listed(bucket, ids["this"]) == [("a quarter before", True), ("half an hour before", True), ("after", False), ("no zone", False)]
+
+
 def test_dates_that_do_not_tell_give_way_to_intakes(bucket, put):
     """Of one year, or without a date: what came in before is earlier; what came in together is not known."""
     before = put({"before": (ME, "2020"), "before, no date": (ME, None)}, received=1)

@@ -191,6 +191,7 @@ def test_a_lone_high_beat_is_drawn_whole():
         (("II",), 10.0, ["1×1"]),
         (("I", "II", "III"), 10.0, ["3×1"]),
         (("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), 10.0, ["8×1", "4×2"]),
+        (STANDARD_LEADS[:11], 10.0, ["6×2", "11×1"]),
         ((*STANDARD_LEADS, "X", "Y", "Z"), 10.0, ["4×3 with rhythm strip", "6×2", "15×1"]),
         (STANDARD_LEADS, 5.0, ["6×2", "12×1"]),
         (STANDARD_LEADS, 1.0, ["12×1"]),
@@ -202,6 +203,23 @@ def test_fewer_leads_or_seconds_get_the_layouts_that_make_sense(leads, seconds, 
     assert [layout.title for layout in waveform.layouts] == titles
     for layout in waveform.layouts:
         assert {text for text in _texts(layout.drawing) if text in leads} == set(leads)
+
+
+@pytest.mark.parametrize(
+    ("leads", "seconds", "gain"),
+    [
+        ((*STANDARD_LEADS[:6], "C1", "C2", "C3", "C4", "C5", "C6"), 10.0, "10 mm/mV"),
+        (STANDARD_LEADS[:11], 10.0, "10 mm/mV"),
+        (STANDARD_LEADS, 3.0, "2.5 mm/mV"),
+        (("II", *(f"EEG {number}" for number in range(29))), 10.0, "2.5 mm/mV"),
+        ((*STANDARD_LEADS, *(f"EEG {number}" for number in range(12))), 10.0, "2.5 mm/mV"),
+    ],
+)
+def test_many_leads_can_be_read(leads, seconds, gain):
+    """Where the rows alone are more than the sheet holds, they are as low as rows are, and not flat."""
+    waveform = draw_waveform(_beating(height_mv=1.0, leads=leads, seconds=seconds))
+    assert gain in waveform.on_paper
+    assert 'class="further"' not in waveform.drawing
 
 
 def test_a_drawing_tells_a_script_how_to_read_it(records):

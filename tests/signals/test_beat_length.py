@@ -43,6 +43,16 @@ def test_what_is_flat_or_too_short_has_no_length():
     assert beat_lengths_s([]).shape == (0,)
 
 
+@pytest.mark.parametrize("fs", [100.0, 250.0, 500.0, 1000.0])
+@pytest.mark.parametrize("flat_s", [1.0, 2.0, 5.0])
+def test_an_electrode_that_comes_off_leaves_the_beats_before_it(fs, flat_s):
+    """From there on the lead is flat, at zero or at another level."""
+    for level in (0.0, 0.3, -4.0):
+        record = recording(0.8, fs=fs)
+        record.samples[:, -round(flat_s * fs) :] = level
+        assert beat_lengths_s([record])[0] == pytest.approx(0.8, abs=2 / fs + 1e-6)
+
+
 @pytest.mark.skipif(not PTBXL.is_dir(), reason="PTB-XL's recordings are not beside the checkout (shared/data/ptbxl)")
 def test_real_recordings_beat_as_another_detector_finds():
     """Of 40 recordings of PTB-XL at least 36 are within 10 % of the rhythm of all R peaks that wfdb's own detector (XQRS) finds."""

@@ -90,6 +90,22 @@ def test_derived_leads_prove_nothing():
     assert checked(changed(record, "II", -record.samples[1])).flags in ((), (Flag.SUSPECTED_REVERSAL,))
 
 
+@pytest.mark.parametrize("lead", STANDARD_LEADS[:6])
+def test_a_gap_in_one_limb_lead_contradicts_nothing(lead):
+    """Four seconds are missing in one lead: the six before are judged, and a lead that is turned is found in them."""
+    record = changed(recording(), lead, np.nan, at=slice(3000, None))
+    assert (checked(record).flags, checked(record).suspects) == ((), frozenset())
+    assert (TWELVE.render([record]).quality > TWELVE.min_quality).all()
+    turned = changed(record, "II", -record.samples[1])
+    assert checked(turned).suspects == {"II"}
+
+
+def test_leads_whose_gaps_leave_nothing_in_common_are_no_copies():
+    """What cannot be compared is looked at as it is."""
+    record = changed(changed(recording(), "I", np.nan, at=slice(2600, None)), "aVL", np.nan, at=slice(2400))
+    assert Flag.COPIED_LEAD not in checked(record).flags
+
+
 def test_leads_of_differing_scale_are_told_and_judged():
     """Leads that were scaled one by one keep their shapes: the decision stands."""
     record = recording()

@@ -162,6 +162,20 @@ def test_what_has_no_beats_has_no_measurements():
     assert nothing(measure(recording(np.array([]), noise=0.1)), NotMeasurable.FEW_BEATS)
 
 
+@pytest.mark.parametrize("fs", [100.0, 125.0, 250.0, 500.0, 1000.0])
+@pytest.mark.parametrize("leads", [STANDARD_LEADS, ("II",)])
+def test_a_recording_that_begins_flat_has_no_measurements(fs, leads):
+    """No beats are made of rounding before the electrodes are on; recordings that are measured with it are measured all the same."""
+    plain = recording(fs=fs)
+    for level in (0.0, 1.5, -5.0, 49.0, np.linspace(-1, 1, len(leads))):
+        late = recording(fs=fs, seconds=30.0)
+        samples = late.samples[[STANDARD_LEADS.index(lead) for lead in leads]]
+        samples[:, : round(12 * fs)] = np.broadcast_to(level, len(leads))[:, None]
+        found, beside = measurements.measure_all([replace(late, samples=samples, leads=leads), plain])
+        assert nothing(found, NotMeasurable.FEW_BEATS)
+        assert beside.row == measure(plain).row
+
+
 def test_a_lead_with_a_gap_is_left_out_and_not_its_seconds():
     """The beats of all ten seconds are measured in the other leads; where every lead has the gap, what is beside it is."""
     plain, reference = recording(), measure(recording())
