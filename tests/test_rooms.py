@@ -21,7 +21,7 @@ OTHER_THINGS = {
     ("deploy/embedded/backup.py", "logs/tasks"): "a folder of the state folder",
     ("ecg_tasks/learning/card.py", "datasets/"): "a sentence of a card, which is read outside any bucket",
 }
-CHANGES = {"put", "put_many", "copy", "earlier", "delete", "delete_many", "create_bucket", "replace", "refuses_overwrites"}
+CHANGES = {"put", "put_new", "put_many", "copy", "earlier", "delete", "delete_many", "create_bucket", "replace", "refuses_overwrites"}
 READS = {
     "connect",
     "get",

@@ -128,7 +128,8 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     home = Home(sys.argv[1])
-    if systemd.is_asked() or supervision.states(home).get("scheduler") == "STOPPED":  # what a start starts last
+    is_begun = supervision.is_guarded(home) and supervision.states(home).get("scheduler") == "STOPPED"  # what a start starts last
+    if systemd.is_asked() or is_begun:
         _again_and_again(home, partial(Stack.up, by_guardian=True))
         systemd.notify("READY=1")
     Guardian(home).watch()

@@ -94,6 +94,11 @@ password={home.secrets().control_password}
     write_private(home.path / "supervisor.conf", "\n".join(sections))
 
 
+def is_guarded(home: Home) -> bool:
+    """Return whether the supervisor was started with a guardian that starts the rest."""
+    return "autostart=true" in (home.path / "supervisor.conf").read_text()
+
+
 def start(home: Home) -> None:
     """Start the supervisor without any component, detached from this terminal."""
     started = subprocess.run(  # noqa: S603 - our own program, and no shell

@@ -260,6 +260,7 @@ sys.argv = ["guardian", sys.argv[1]]
 sys.stdin.readline()
 guardian.main()
 """
+    supervision.write_configuration(home)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen([sys.executable, "-c", script, str(home)], **pipes, text=True) as alone:
         alone.stdout.close()
@@ -276,8 +277,9 @@ guardian.main()
 def main(home, monkeypatch):
     """The guardian's program, whose watch ends at once: returns what it asked of the stack, and how often, for a state of the scheduler."""
 
-    def run(scheduler, *, fails=None):
+    def run(scheduler, *, fails=None, guarded=True):
         asked = []
+        supervision.write_configuration(home, guarded=guarded)
 
         def start(what, **more):
             asked.append((what, more))
@@ -303,6 +305,7 @@ def test_a_guardian_goes_on_with_the_start_of_one_that_was_killed(main):
     assert main("STOPPED", fails=StackError("the disk is full")) == ["up", "up", "watch", "begin"]
     for state in ("RUNNING", "STARTING", "BACKOFF", "FATAL"):
         assert main(state) == ["watch", "begin"]
+    assert main("STOPPED", guarded=False) == ["watch", "begin"]  # somebody else starts what is to run, or does not want it to
 
 
 def test_a_new_supervisor_has_a_guardian_from_its_beginning(home, monkeypatch):
