@@ -68,10 +68,10 @@ def with_archives(inbox: Sorted, opened: OpenedInbox, *, folders_left: Collectio
     """
     inbox.drops.extend(opened.refused)
     taken = {posixpath.dirname(drop.name) for drop in (*inbox.drops, *(drop for part in opened.parts for drop in part.drops))}
-    unread = [one for one in inbox.labels if is_about(one.key, folders_left) and not is_about(one.key, taken)]
-    left = [*opened.left, *(one.key for one in unread)]
+    unread = {one.key for one in inbox.labels if is_about(one.key, folders_left) and not is_about(one.key, taken)}
+    left = [*opened.left, *sorted(unread)]
     inbox.waits.update(dict.fromkeys(left, Wait(why=NEXT_RUN)))
-    return replace(inbox, left=inbox.left + len(left), labels=[one for one in inbox.labels if one not in unread])
+    return replace(inbox, left=inbox.left + len(left), labels=[one for one in inbox.labels if one.key not in unread])
 
 
 def named(plan: IntakePlan) -> tuple[str, ...]:
