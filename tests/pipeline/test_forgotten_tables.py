@@ -14,7 +14,7 @@ from ecg_tasks.pipeline import forget_patient, ingest_records
 from ecg_tasks.pipeline.deidentification import bucket
 from ecg_tasks.pipeline.forgetting.gone import Gone, Left
 from ecg_tasks.pipeline.forgetting.leftovers import is_theirs
-from ecg_tasks.pipeline.intake import inbox
+from ecg_tasks.pipeline.intake import archives, inbox
 from ecg_tasks.readers.file_names import is_label_table
 from ecg_tasks.settings import Settings
 from tests.scanned import objects_with, spellings, unkeyed
@@ -190,6 +190,27 @@ def test_an_archive_goes_with_its_table(store, make_wfdb):
         assert (account(store, run).counts.records, account(store, run).labels.rows) == (n, 1)
         assert [key for key in store.list_keys(keys.RAW) if key.endswith(".zip") and "copies-" not in key] == []
     assert told(store) == {}
+
+
+def test_an_archive_goes_with_its_table_while_others_wait(store, make_wfdb, monkeypatch):
+    """Her row is read in the run that opens the archive, also where a later run takes what else belongs to the table.
+
+    Her recording came under this name before.
+    """
+    drop(make_wfdb, "again", {}, who=["Erika"])
+    monkeypatch.setitem(archives.open_all.__kwdefaults__, "max_drops", 1)
+    table = f"{HEAD}Erika,abnormal,{ERIKA}\nBerta,abnormal,x\n".encode()
+    for number, files in enumerate((recording(make_wfdb, "Berta") | {"labels.csv": table}, recording(make_wfdb, "Anna"))):
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        inbox.put_files([(f"again.part-{number}.zip", data.getvalue())])
+    assert take_over("one").left == 1
+    assert take_over("two").left == 0
+    assert store.list_keys(keys.INBOX) == []
+    assert {key for key, found in told(store).items() if "id" in found} == set()
+    assert labels(store).count("abnormal") == 1
 
 
 def test_a_table_may_come_later(store, make_wfdb):

@@ -1,5 +1,6 @@
 """An explanation finds its way back from the picture to the recording's own beats and leads."""
 
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from ecg_tasks.evaluation.calibration import sigmoid
+from ecg_tasks.learning.decisions import SiteRule
 from ecg_tasks.pipeline.reports.explaining import MAX_WINDOWS, STEP_S, beat_parts, explain_record
 from ecg_tasks.reporting.plainly import plainly
 from ecg_tasks.signals.recipes import get_recipe
@@ -59,6 +61,15 @@ def test_the_median_beat_is_led_back_to_every_beat_of_its_lead():
     assert np.abs(np.delete(found.cells, pair, axis=1)).max() < 1e-4
     assert np.array_equal(found.cells[:, pair[0]], found.cells[:, pair[1]])
     assert found.log_odds == pytest.approx(found.cells[:, column].sum(), rel=1e-3)
+
+
+def test_effects_are_in_the_log_odds_of_the_recordings_site():
+    """A site with half the temperature has twice the log-odds; one without a calibration of its own has the version's."""
+    model = decided_by("twelve_lead", [7, 19], 5)
+    model.spec.sites = (SiteRule(site="north", temperature=0.5, bias=0.0, threshold=0.5, abstain=(0.5, 0.5)),)
+    north, south = (explain_record(model, replace(recording(), site=site)) for site in ("north", "south"))
+    assert north.log_odds == pytest.approx(2 * south.log_odds, rel=1e-3)
+    assert south.log_odds == pytest.approx(explain_record(model, recording()).log_odds)
 
 
 def test_beats_of_a_lead_are_marked_where_they_were_cut():
